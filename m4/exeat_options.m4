@@ -1,0 +1,30 @@
+dnl EXEAT_OPTIONS: what a person may switch on when configuring.
+AC_DEFUN([EXEAT_OPTIONS], [
+    AC_ARG_ENABLE([sanitizers],
+        [AS_HELP_STRING([--enable-sanitizers@<:@=LIST@:>@],
+            [build with -fsanitize=LIST (default list: address,undefined; thread works alone)])],
+        [], [enable_sanitizers=no])
+    AS_CASE([$enable_sanitizers],
+        [no], [exeat_sanitizers=],
+        [yes], [exeat_sanitizers=address,undefined],
+        [exeat_sanitizers=$enable_sanitizers])
+
+    AC_ARG_ENABLE([fuzz],
+        [AS_HELP_STRING([--enable-fuzz], [build libFuzzer targets (needs clang); run them with `make fuzz'])],
+        [], [enable_fuzz=no])
+    AS_IF([test "$enable_fuzz" = yes], [
+        AS_IF([test -z "$exeat_sanitizers"], [exeat_sanitizers=address,undefined])
+    ])
+    AM_CONDITIONAL([ENABLE_FUZZ], [test "$enable_fuzz" = yes])
+
+    AC_ARG_ENABLE([test-hooks],
+        [AS_HELP_STRING([--enable-test-hooks], [compile in fault injection, for test builds only])],
+        [], [enable_test_hooks=no])
+    AM_CONDITIONAL([TEST_HOOKS], [test "$enable_test_hooks" = yes])
+
+    AC_ARG_ENABLE([werror],
+        [AS_HELP_STRING([--disable-werror], [let warnings pass, for compilers that we have not met])],
+        [], [enable_werror=yes])
+
+    AC_SUBST([EXEAT_SANITIZERS], [$exeat_sanitizers])
+])

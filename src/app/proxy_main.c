@@ -1,0 +1,5 @@
+/* Placeholder until the role exists. */
+int main(void)
+{
+    return 125;
+}

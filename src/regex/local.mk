@@ -1,0 +1,6 @@
+noinst_LIBRARIES += %D%/libregex.a
+
+%C%_libregex_a_CPPFLAGS = $(AM_CPPFLAGS) $(PCRE2_CFLAGS)
+%C%_libregex_a_SOURCES =
+
+EXTRA_DIST += %D%/DEPS
