@@ -1,0 +1,20 @@
+/* The few cryptographic primitives that are not TLS: hash, randomness, comparison in constant time.
+ * The only file of base/ that includes OpenSSL (libcrypto). */
+#pragma once
+#include "base/slice.h"
+
+enum { SHA256_BYTES = 32, SHA256_HEX = 64 };
+
+/* SHA-256 (FIPS 180-4).  The context is of the calling thread: no allocation after its first use. */
+MUST_USE int crypto_sha256(struct slice in, uint8_t ret_digest[SHA256_BYTES]);
+/* Lower-case, 2 * len characters and a NUL. */
+void crypto_hex(const uint8_t *bytes, size_t len, char *ret_text);
+MUST_USE int crypto_random(void *ret, size_t len);
+/* Takes the same time wherever the first difference is (CRYPTO_memcmp(3)). */
+bool crypto_equal(const void *a, const void *b, size_t len);
+/* Overwrites in a way that the compiler does not remove (OPENSSL_cleanse(3)). */
+void crypto_wipe(void *secret, size_t len);
+/* RFC 4648 section 4, strict: padding required, no white space.  ret must hold in.len / 4 * 3 bytes. */
+MUST_USE int crypto_base64_decode(struct slice in, char *ret, size_t *ret_len);
+/* With padding; ret must hold (len + 2) / 3 * 4 + 1 bytes. */
+void crypto_base64_encode(const void *in, size_t len, char *ret);

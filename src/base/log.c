@@ -1,0 +1,70 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const char *log_name = "exeat";
+static int log_quiet;
+
+void log_set_name(const char *name)
+{
+    log_name = name;
+}
+
+void log_set_quiet(int quiet)
+{
+    log_quiet = quiet;
+}
+
+/* Controls are shown as '?': text from outside cannot drive the terminal. */
+static size_t make_printable(char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            text[i] = '?';
+    return len;
+}
+
+static void PRINTF(2, 0) write_line(const char *level, const char *fmt, va_list ap)
+{
+    char line[2048];
+    int head = snprintf(line, sizeof line, "%s: %s", log_name, level);
+    if (head < 0)
+        return;
+    int body = vsnprintf(line + head, sizeof line - (size_t)head - 1, fmt, ap);
+    size_t len = (size_t)head + (body < 0 ? 0 : (size_t)body);
+    if (len > sizeof line - 2)
+        len = sizeof line - 2;
+    len = make_printable(line, len);
+    line[len] = '\n';
+    if (write(STDERR_FILENO, line, len + 1) < 0) {
+        /* nobody listens: there is no better place to say it */
+    }
+}
+
+void log_info(const char *fmt, ...)
+{
+    if (log_quiet)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    write_line("", fmt, ap);
+    va_end(ap);
+}
+
+void log_warn(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    write_line("warning: ", fmt, ap);
+    va_end(ap);
+}
+
+void log_error(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    write_line("error: ", fmt, ap);
+    va_end(ap);
+}
