@@ -38,7 +38,6 @@ AC_DEFUN([EXEAT_COMPILER_FLAGS], [
     m4_foreach_w([flag], [
         -Wall
         -Wextra
-        -Wcast-qual
         -Wformat=2
         -Wimplicit-fallthrough
         -Wmissing-prototypes
@@ -51,7 +50,7 @@ AC_DEFUN([EXEAT_COMPILER_FLAGS], [
         -Wvla
         -Wwrite-strings
         -Wno-missing-field-initializers
-    ], [EXEAT_TRY_FLAG([EXEAT_CFLAGS], flag)])
+    ], [EXEAT_TRY_FLAG([EXEAT_CFLAGS], m4_quote(flag))])
     AS_IF([test "$enable_werror" = yes], [AS_VAR_APPEND([EXEAT_CFLAGS], [" -Werror"])])
 
     m4_foreach_w([flag], [
@@ -59,13 +58,13 @@ AC_DEFUN([EXEAT_COMPILER_FLAGS], [
         -fstack-protector-strong
         -fstack-clash-protection
         -fcf-protection
-    ], [EXEAT_TRY_FLAG([EXEAT_CFLAGS], flag)])
+    ], [EXEAT_TRY_FLAG([EXEAT_CFLAGS], m4_quote(flag))])
     m4_foreach_w([flag], [
         -pie
         -Wl,-z,relro
         -Wl,-z,now
         -Wl,-z,noexecstack
-    ], [EXEAT_TRY_FLAG([EXEAT_LDFLAGS], flag)])
+    ], [EXEAT_TRY_FLAG([EXEAT_LDFLAGS], m4_quote(flag))])
 
     # glibc's checks need an optimizer, and hide from sanitizers what they would see
     AS_CASE(["$exeat_sanitizers: $CFLAGS "],
