@@ -42,8 +42,18 @@ LDADD = \
 	$(PCRE2_LIBS) \
 	$(PSL_LIBS) \
 	$(SECCOMP_LIBS) \
-	$(YAML_LIBS)
+	$(YAML_LIBS) \
+	$(fuzz_engine)
 
+# The longest first, for those who run with -j.
+include %D%/e2e/local.mk
 include %D%/unit/local.mk
 include %D%/fuzz/local.mk
 include %D%/lint/local.mk
+include %D%/bench/local.mk
+
+# Data for tests in C and in Python.
+EXTRA_DIST += $(wildcard $(srcdir)/tests/cases)
+
+dist-hook:
+	find '$(distdir)' -name __pycache__ -prune -exec rm -rf {} +

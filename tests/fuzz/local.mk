@@ -1,1 +1,25 @@
+# To add a fuzz target: write fuzz_<x>.c with an LLVMFuzzerTestOneInput, add a line here, and put at least one input
+# into corpus/<x>/. Every build replays the corpus in `make check'; a build with --enable-fuzz makes libFuzzer programs
+# instead, and `make fuzz FUZZ_SECONDS=n' runs each for n seconds.
+FUZZ_TARGETS =
 
+# In an archive among the LDADD of all test programs: the linker takes its main() only where there is no other.
+check_LIBRARIES += %D%/libreplay.a
+%C%_libreplay_a_SOURCES = %D%/replay.c
+
+check_PROGRAMS += $(FUZZ_TARGETS)
+if ENABLE_FUZZ
+fuzz_engine = $(FUZZ_LDFLAGS)
+else
+fuzz_engine = %D%/libreplay.a
+TESTS += $(FUZZ_TARGETS)
+endif
+
+EXTRA_DIST += \
+	%D%/corpus \
+	%D%/run
+
+FUZZ_SECONDS = 60
+fuzz: $(FUZZ_TARGETS)
+	@$(AM_TESTS_ENVIRONMENT) $(srcdir)/tests/fuzz/run '$(FUZZ_SECONDS)' $(FUZZ_TARGETS)
+.PHONY: fuzz

@@ -3,7 +3,10 @@
 UNIT_TESTS = \
 	%D%/test_base_placeholder
 
+# libFuzzer, which a build with --enable-fuzz links into all test programs, brings a main() of its own.
 if HAVE_CMOCKA
+if !ENABLE_FUZZ
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS          += $(UNIT_TESTS)
+endif
 endif
