@@ -1,0 +1,91 @@
+/* The audit log: JSON Lines, append-only, chained by SHA-256; the source of truth.
+ *
+ * A record is written (write(2) has returned) before the last byte of its response.  Workers queue
+ * records during a loop turn, hold back the last bytes of each response, and commit once at the end of
+ * the turn: whoever gets the lock chains what all have queued and makes one write; nobody waits for
+ * another's write (design: Audit log).
+ *
+ * Fields and kinds: interfaces.md 3.  Untrusted text is escaped by base/json.
+ */
+#pragma once
+#include "audit/inflight.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "policy/policy.h"
+
+enum audit_kind {
+#define KIND(constant, id) AUDIT_##constant,
+#include "audit/kinds.def"
+#undef KIND
+    AUDIT_KIND_COUNT
+};
+
+/* One event.  Unset parts are null in the record.  Everything is copied at queue time. */
+struct audit_event {
+    enum audit_kind kind;
+    const char *id;    /* 26 characters; NULL: made here */
+    int64_t wall_ms;   /* 0: now */
+    const char *task;
+    const char *verdict; /* "allow", "block", "hold" or NULL */
+    bool would_block;
+    enum reason reason;
+    const struct policy_rule *rule, *nearest;
+    struct slice method, url; /* ptr NULL: null.  Redacted and cut here (query values over 64 characters) */
+    const char *protocol;     /* "http/1.1", … */
+    unsigned status;          /* 0: null */
+    uint64_t sent, received;  /* bytes to and from the origin */
+    int64_t ns;               /* last byte of the head to last byte of the response; -1: null */
+    const char *upstream_address, *upstream_protocol, *upstream_tls, *upstream_via; /* address NULL: no upstream */
+    uint16_t upstream_port;
+    const char *client_address;
+    const char *detail;  /* `detail`: what went wrong, in words; untrusted */
+    const char *outcome; /* `outcome`: "interrupted", "aborted", NULL */
+};
+
+struct audit_log;
+
+struct audit_options {
+    int dir_fd;        /* the folder of the file; duplicated */
+    const char *name;  /* file name in it */
+    const char *run;   /* `run` of every record */
+    uint64_t rotate;   /* bytes; 0: never */
+    unsigned keep;     /* rotated files kept */
+    bool full_urls;
+};
+
+/* Opens (O_APPEND|O_CREAT, 0600, no links followed), takes a lock (one writer a file), finds the end of
+ * the chain, cuts an unfinished last line off into a record that says so. */
+MUST_USE int audit_open(const struct audit_options *o, struct audit_log **ret, struct err *e);
+/* Writes what is queued, fsyncs. */
+void audit_close(struct audit_log *log);
+/* False while the log cannot be written: new requests get audit-unavailable, nothing passes. */
+bool audit_available(struct audit_log *log);
+/* The last record: for the summary of a run. */
+void audit_head(struct audit_log *log, uint64_t *ret_seq, char ret_hash[65]);
+/* Call about once a second from any one thread: fsync, retries after a failure, rotation. */
+void audit_tick(struct audit_log *log);
+
+/* Called in the owner's thread when the record is on file (ok), or when it is clear that it is not. */
+struct audit_ticket {
+    struct list node;
+    void (*written)(struct audit_ticket *t, bool ok);
+};
+
+/* A worker's end. `wake` is called from another thread when that one has written this port's records:
+ * the owner then calls audit_port_deliver from its own thread. */
+struct audit_port;
+MUST_USE struct audit_port *audit_port_new(struct audit_log *log, void (*wake)(void *arg), void *arg);
+void audit_port_free(struct audit_port *p);
+DEFINE_AUTO(audit_port)
+
+/* Queues one record; `ticket` may be NULL (nobody waits).  -1: the log is unavailable or the queue is
+ * full; then `written` is not called. */
+MUST_USE int audit_queue(struct audit_port *p, const struct audit_event *ev, struct audit_ticket *ticket);
+/* Withdraws interest, not the record: for an owner that goes away. */
+void audit_ticket_forget(struct audit_ticket *t);
+/* At the end of a loop turn: writes, or leaves it to the thread that is writing; delivers tickets. */
+void audit_commit(struct audit_port *p);
+void audit_port_deliver(struct audit_port *p);
+
+/* Queue and write at once, for start, stop and reload. */
+MUST_USE int audit_write_now(struct audit_log *log, const struct audit_event *ev, struct err *e);

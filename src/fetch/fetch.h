@@ -1,0 +1,89 @@
+/* Connections to origins: resolve, judge every address, connect, secure, pool.
+ *
+ * c-ares resolves on the worker's loop, the guard judges the whole answer, libcurl makes the TCP
+ * connection to judged addresses only (happy eyeballs), tls/ secures it.  One `struct fetch` a worker;
+ * nothing in it blocks.  A connection that comes out is ready for HTTP.
+ */
+#pragma once
+#include "base/list.h"
+#include "fetch/guard.h"
+#include "loop/loop.h"
+#include "tls/conn.h"
+
+enum fetch_fault {
+    FETCH_OK,
+    FETCH_ADDRESS_BLOCKED, /* one answer is forbidden: the name is */
+    FETCH_DNS,             /* no such name, no answer, name server silent */
+    FETCH_REFUSED,         /* no address accepted a connection */
+    FETCH_TLS,             /* handshake or certificate */
+    FETCH_TIMEOUT,         /* connect or handshake took too long */
+    FETCH_OVERLOADED,      /* a cap of ours: look-ups or connections */
+};
+
+/* `upstream.resolve`: an address that the operator wrote for exactly this host and port. */
+struct fetch_override {
+    const char *host; /* canonical */
+    uint16_t port;
+    struct fetch_address to; /* with its own port */
+};
+
+/* Immutable for the life of a snapshot; the caller keeps it alive while connections use it. */
+struct fetch_settings {
+    const struct fetch_override *overrides;
+    size_t override_count;
+    const struct fetch_address *listeners; /* exeat's own: always forbidden (port 0: any port) */
+    size_t listener_count;
+    struct tls_trust *trust;
+    int64_t connect_ns, handshake_ns, pool_idle_ns;
+};
+
+struct fetch;
+MUST_USE int fetch_new(struct loop *l, struct fetch **ret, struct err *e);
+void fetch_free(struct fetch *f);
+DEFINE_AUTO(fetch)
+/* New settings (a new snapshot): connections of older generations are closed when they come back. */
+MUST_USE int fetch_configure(struct fetch *f, const struct fetch_settings *s, uint64_t generation, struct err *e);
+
+/* A connection to an origin.  While acquired, the owner drives `io` (and reads `arg` there). */
+struct fetch_conn {
+    int fd;
+    struct tls_conn *tls; /* NULL for http */
+    struct loop_io io;    /* the owner sets io.ready; stopped when handed out and when released */
+    struct fetch_address peer;
+    uint64_t generation;
+    bool reused; /* served a request before */
+    void *arg;   /* the owner's */
+    struct list pooled;
+    struct fetch_pool *pool;
+    int64_t idle_since;
+};
+
+struct fetch_want {
+    struct slice task; /* pools never cross tasks */
+    enum http_scheme scheme;
+    struct http_authority authority;
+    bool single_label_ok; /* a rule wrote this name itself */
+};
+
+struct fetch_result {
+    enum fetch_fault fault;
+    struct fetch_conn *conn; /* with FETCH_OK; else NULL */
+    char detail[256];        /* for the record: "certificate has expired"; untrusted text */
+};
+typedef void fetch_done(void *arg, const struct fetch_result *result);
+
+struct fetch_op;
+/* A pooled connection at once (returns it, *ret_op is NULL), or NULL and an operation whose `done` is
+ * called later exactly once, from the loop, never from within this call.  `want` is copied.
+ * Nothing is resolved or dialled before this call: the verdict comes first. */
+struct fetch_conn *fetch_acquire(struct fetch *f, const struct fetch_want *want, fetch_done *done, void *arg,
+                                 struct fetch_op **ret_op);
+/* As fetch_acquire, never from the pool. */
+struct fetch_op *fetch_connect(struct fetch *f, const struct fetch_want *want, fetch_done *done, void *arg);
+/* `done` will not be called. */
+void fetch_cancel(struct fetch_op *op);
+/* Gives a connection back: into the pool when `reusable` (its last message ended cleanly and nothing
+ * is left unread), else closed. */
+void fetch_release(struct fetch *f, struct fetch_conn *c, bool reusable);
+/* Closes a connection so that the peer sees an abort (RST), never a clean end. */
+void fetch_abort(struct fetch *f, struct fetch_conn *c);

@@ -1,0 +1,23 @@
+/* The certificate authority: an ECDSA P-256 key and a self-signed certificate (RFC 5280). */
+#pragma once
+#include "base/buf.h"
+#include "base/err.h"
+
+struct ca;
+
+/* A new CA, valid `days`; its name says which machine and when: "exeat CA host 2026-11-21". */
+MUST_USE int ca_new(const char *common_name, unsigned days, struct ca **ret, struct err *e);
+/* From PEM; refuses a key that is not the certificate's, a certificate that is no CA, or one that has expired. */
+MUST_USE int ca_load(struct slice cert_pem, struct slice key_pem, struct ca **ret, struct err *e);
+void ca_free(struct ca *ca);
+DEFINE_AUTO(ca)
+
+MUST_USE int ca_cert_pem(const struct ca *ca, struct buf *out, struct err *e);
+MUST_USE int ca_key_pem(const struct ca *ca, struct buf *out, struct err *e);
+
+/* Whose public key goes into the certificates from now on (DER SubjectPublicKeyInfo, P-256 only). */
+MUST_USE int ca_set_leaf(struct ca *ca, struct slice leaf_public, struct err *e);
+/* A certificate for exactly this name or address: at most 24 h, never beyond the CA's own end,
+ * notBefore a little in the past (clocks differ), random serial, SAN critical-or-not as RFC 5280 says,
+ * AKI, SKI, keyUsage digitalSignature, EKU serverAuth.  Appends DER to `out`. */
+MUST_USE int ca_mint(struct ca *ca, struct slice name, int64_t now_seconds, struct buf *out, struct err *e);

@@ -1,0 +1,41 @@
+/* The keeper: the process that holds the CA key.  It signs host certificates and hands out nothing else.
+ *
+ * One SOCK_SEQPACKET socket a proxy worker, one message a question, one a reply, in order of arrival.
+ * This header has the wire format (both sides), and the service loop of the keeper process.  The
+ * client's side of the socket is the caller's (proxy/), non-blocking.
+ */
+#pragma once
+#include "tls/ca.h"
+
+#include <sys/types.h>
+
+enum keeper_op {
+    KEEPER_HELLO = 1, /* once, first: the public half of the leaf key; no reply but the status */
+    KEEPER_SIGN = 2,  /* one host certificate for one name or address */
+    KEEPER_CA = 3,    /* the CA certificate, PEM: public */
+};
+
+enum keeper_status {
+    KEEPER_OK,
+    KEEPER_BAD_REQUEST, /* not a canonical name, not introduced, unknown op */
+    KEEPER_RATE,        /* more new names than the limit allows */
+    KEEPER_FAILED,      /* signing failed */
+};
+
+enum { KEEPER_MESSAGE_BYTES = 8192 };
+
+/* Each returns the length of the message written to ret (KEEPER_MESSAGE_BYTES), or -1. */
+MUST_USE ssize_t keeper_encode_hello(struct slice leaf_public, uint8_t *ret);
+MUST_USE ssize_t keeper_encode_sign(uint32_t id, struct slice name, uint8_t *ret);
+MUST_USE ssize_t keeper_encode_ca(uint32_t id, uint8_t *ret);
+
+struct keeper_reply {
+    uint32_t id; /* of the question; 0 for hello */
+    enum keeper_status status;
+    struct slice data; /* DER certificate or PEM text, inside the message */
+};
+MUST_USE int keeper_decode_reply(struct slice message, struct keeper_reply *ret);
+
+/* Answers on the given sockets (blocking poll(2) loop) until all are closed by their peers or `control`
+ * is: the keeper's only work.  Rate limit: `per_second` new signatures with a burst of ten times that. */
+MUST_USE int keeper_serve(struct ca *ca, const int *sockets, size_t count, unsigned per_second, struct err *e);
