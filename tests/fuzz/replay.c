@@ -23,11 +23,13 @@ static unsigned fail_count;
 
 static void report(const char *path, const char *failure)
 {
+    const char *corpus = strstr(path, "/corpus/");
+
     test_count++;
     if (failure)
         fail_count++;
-    printf("%sok %u - %s%s%s\n", failure ? "not " : "", test_count, path, failure ? ": " : "",
-           failure ? failure : "");
+    printf("%sok %u - %s%s%s\n", failure ? "not " : "", test_count, corpus ? corpus + 1 : path,
+           failure ? ": " : "", failure ? failure : "");
     fflush(stdout);
 }
 
