@@ -52,8 +52,18 @@ include %D%/fuzz/local.mk
 include %D%/lint/local.mk
 include %D%/bench/local.mk
 
-# Data for tests in C and in Python.
-EXTRA_DIST += $(wildcard $(srcdir)/tests/cases)
+# Folders that are distributed whole, so that a new file needs no line. Not by EXTRA_DIST: that would add what an
+# out-of-tree build has put into the folder of the same name.
+DIST_TREES = \
+	conf \
+	tests/bench \
+	tests/cases \
+	tests/e2e \
+	tests/fuzz/corpus
 
 dist-hook:
+	for tree in $(DIST_TREES); do \
+	    test -d '$(srcdir)'/$$tree || continue; \
+	    $(MKDIR_P) '$(distdir)'/$$tree && cp -fpR '$(srcdir)'/$$tree/. '$(distdir)'/$$tree || exit 1; \
+	done
 	find '$(distdir)' -name __pycache__ -prune -exec rm -rf {} +

@@ -1,5 +1,3 @@
-EXTRA_DIST += tests/bench
-
 bench: all
 	@$(AM_TESTS_ENVIRONMENT) $(srcdir)/tests/bench/run $(BENCH_ARGS)
 .PHONY: bench

@@ -15,9 +15,7 @@ fuzz_engine = %D%/libreplay.a
 TESTS += $(FUZZ_TARGETS)
 endif
 
-EXTRA_DIST += \
-	%D%/corpus \
-	%D%/run
+EXTRA_DIST += %D%/run
 
 FUZZ_SECONDS = 60
 fuzz: $(FUZZ_TARGETS)
