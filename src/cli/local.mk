@@ -1,6 +1,10 @@
 noinst_LIBRARIES += %D%/libcli.a
 
 %C%_libcli_a_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
-%C%_libcli_a_SOURCES =
+%C%_libcli_a_SOURCES = \
+	%D%/commands.def \
+	%D%/commands.h \
+	%D%/options.c \
+	%D%/options.h
 
 EXTRA_DIST += %D%/DEPS

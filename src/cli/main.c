@@ -1,5 +1,99 @@
-/* Placeholder until the role exists. */
-int main(void)
+#include "base/macros.h"
+#include "base/nearest.h"
+#include "cli/commands.h"
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef int command_run(int argc, char **argv);
+
+struct command {
+    const char *name;
+    command_run *run; /* NULL: not available in this version yet */
+    const char *summary;
+};
+
+static const struct command commands[] = {
+#define COMMAND(name, summary) {#name, cmd_##name, summary},
+#define LATER(name, summary)   {#name, NULL, summary},
+#include "cli/commands.def"
+#undef COMMAND
+#undef LATER
+};
+
+static void print_commands(int available)
 {
-    return 125;
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if ((commands[i].run != NULL) == available)
+            printf("  %-10s%s\n", commands[i].name, commands[i].summary);
+}
+
+static int print_help(void)
+{
+    printf("usage: exeat COMMAND [OPTION]...\n\n"
+           "A proxy that lets a program reach only what its task's policy names, and records every decision.\n\n"
+           "commands:\n");
+    print_commands(1);
+    printf("\nnot available in this version yet:\n");
+    print_commands(0);
+    printf("\n`exeat COMMAND --help` tells more about one of them; `exeat --version` prints the version.\n");
+    return EXIT_OK;
+}
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int wrong_command(const char *name)
+{
+    struct nearest n = NEAREST_INIT(slice_str(name));
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        nearest_offer(&n, commands[i].name);
+    if (n.best)
+        fprintf(stderr, "exeat: there is no command `%s`; did you mean `%s`?\n", name, n.best);
+    else
+        fprintf(stderr, "exeat: there is no command `%s` (see `exeat --help`)\n", name);
+    return EXIT_ERROR;
+}
+
+static int run_command(int argc, char **argv)
+{
+    const struct command *c = find(argv[0]);
+    if (!c)
+        return wrong_command(argv[0]);
+    if (!c->run) {
+        fprintf(stderr, "exeat: `%s` (%s) is not available in this version yet\n", c->name, c->summary);
+        return EXIT_ERROR;
+    }
+    return c->run(argc, argv);
+}
+
+/* Output that did not get out is a failure of the command that was asked for it. */
+static int finish(int status)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "exeat: cannot write to standard output\n");
+        return EXIT_ERROR;
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "exeat: a command is missing (see `exeat --help`)\n");
+        return EXIT_ERROR;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
+        return finish(print_help());
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("exeat %s\n", PACKAGE_VERSION);
+        return finish(EXIT_OK);
+    }
+    return finish(run_command(argc - 1, argv + 1));
 }

@@ -1,0 +1,72 @@
+/* The configuration of `exeat proxy`: text to typed values.
+ *
+ * Two stages.  config_parse is pure: it runs in the supervisor, which prints what is wrong, and again in
+ * the proxy role, which opens no file.  The files that the configuration names (policies, tokens, roots)
+ * are read by bundle.h.  Keys and defaults: interfaces.md 5; unknown keys are errors with the nearest
+ * key, keys of capabilities that do not exist yet are refused by name. */
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+#include "config/problems.h"
+#include "proxy/settings.h"
+
+/* Ceilings for what a configuration may ask for. */
+enum { CONFIG_LISTENERS_MAX = 16, CONFIG_TASKS_MAX = 1000, CONFIG_WORKERS_MAX = 256 };
+
+struct config_listen {
+    const char *text; /* "127.0.0.1:3128", as it was written */
+    struct fetch_address address;
+    unsigned line, column;
+};
+
+struct config_task {
+    const char *name;
+    const char *policy;     /* path */
+    const char *token;      /* NULL: none written here */
+    const char *token_file; /* path; NULL: none */
+    struct proxy_source *sources;
+    size_t source_count;
+    unsigned line, column;
+};
+
+/* All text lies in `arena`; every path is absolute or relative to the working directory of the process
+ * (those of the file are relative to the file's folder). */
+struct config {
+    struct arena arena;
+    const char *file; /* the name for messages */
+    struct config_listen *listen;
+    size_t listen_count;
+    unsigned workers; /* 0: one a core */
+    const char *state;
+    struct {
+        const char *file;
+        uint64_t rotate;
+        unsigned keep;
+        bool full_urls;
+    } audit;
+    struct {
+        const char *cert, *key;
+    } ca;
+    enum proxy_blocked_connect blocked_connect;
+    struct {
+        const char *ca_file; /* NULL: none */
+        struct fetch_override *resolve;
+        size_t resolve_count;
+    } upstream;
+    struct proxy_limits limits;
+    struct proxy_timeouts timeouts;
+    struct config_task *tasks;
+    size_t task_count;
+    bool has_tokens; /* secrets stand in this file: it should not be readable by everybody */
+};
+
+/* Pure.  Every finding goes to problems->report. */
+MUST_USE int config_parse(struct slice text, struct problems *problems, struct config **ret);
+/* Reads and parses; findings are reported by `report` (may be NULL) and the first stands in *e. */
+MUST_USE int config_load(const char *path, problem_report *report, void *report_arg, struct config **ret,
+                         struct err *e);
+void config_free(struct config *c);
+DEFINE_AUTO(config)
+
+/* NULL where there is no such task. */
+const struct config_task *config_find_task(const struct config *c, const char *name);
