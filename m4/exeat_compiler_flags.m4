@@ -73,7 +73,6 @@ AC_DEFUN([EXEAT_COMPILER_FLAGS], [
 
     AS_IF([test -n "$exeat_sanitizers"], [
         exeat_sanitize="-fsanitize=$exeat_sanitizers -fno-sanitize-recover=all -fno-omit-frame-pointer"
-        AS_CASE([,$exeat_sanitizers,], [*,thread,*], [], [AS_VAR_APPEND([exeat_sanitize], [" -g"])])
         AS_VAR_APPEND([EXEAT_CFLAGS], [" $exeat_sanitize"])
         AS_VAR_APPEND([EXEAT_LDFLAGS], [" -fsanitize=$exeat_sanitizers"])
     ])
