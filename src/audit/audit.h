@@ -14,7 +14,7 @@
 #include "policy/policy.h"
 
 enum audit_kind {
-#define KIND(constant, id) AUDIT_##constant,
+#define KIND(constant, id, exchange) AUDIT_##constant,
 #include "audit/kinds.def"
 #undef KIND
     AUDIT_KIND_COUNT
@@ -54,38 +54,53 @@ struct audit_options {
 };
 
 /* Opens (O_APPEND|O_CREAT, 0600, no links followed), takes a lock (one writer a file), finds the end of
- * the chain, cuts an unfinished last line off into a record that says so. */
+ * the chain, cuts an unfinished last line off and writes a `checkpoint` record that says so.
+ *
+ * The caller ignores SIGXFSZ (setrlimit(2), RLIMIT_FSIZE): a full file is then an error like a full disk.
+ * Opening reads the directory; what comes later uses only openat, renameat, unlinkat, fstatat, fstat,
+ * pread, write, fsync, ftruncate, fcntl, close, and one thread (made at the first audit_tick, so after the
+ * process has locked itself in). */
 MUST_USE int audit_open(const struct audit_options *o, struct audit_log **ret, struct err *e);
-/* Writes what is queued, fsyncs. */
+/* Writes what is queued, fsyncs.  All ports have been freed. */
 void audit_close(struct audit_log *log);
-/* False while the log cannot be written: new requests get audit-unavailable, nothing passes. */
+/* False while the log cannot be written: new requests get audit-unavailable, nothing passes.  One atomic
+ * read. */
 bool audit_available(struct audit_log *log);
-/* The last record: for the summary of a run. */
+/* Why it cannot be written; false, and *ret untouched, when it can.  For a line on standard error. */
+bool audit_problem(struct audit_log *log, struct err *ret);
+/* The last record on file: for the summary of a run. */
 void audit_head(struct audit_log *log, uint64_t *ret_seq, char ret_hash[65]);
-/* Call about once a second from any one thread: fsync, retries after a failure, rotation. */
+/* Call about once a second from any one thread; never blocks.  A thread of the log's own then looks
+ * whether the file is still there, retries after a failure, rotates and fsyncs. */
 void audit_tick(struct audit_log *log);
 
-/* Called in the owner's thread when the record is on file (ok), or when it is clear that it is not. */
+/* Called once in the owner's thread, when the record is on file (ok) or when it is clear that it is not
+ * (it may then be written later, when the log can be written again).  May queue, commit and forget; may
+ * not free the port. */
 struct audit_ticket {
     struct list node;
     void (*written)(struct audit_ticket *t, bool ok);
 };
 
-/* A worker's end. `wake` is called from another thread when that one has written this port's records:
- * the owner then calls audit_port_deliver from its own thread. */
+/* A worker's end; used by one thread.  `wake` is called from any thread, under a lock of the log, when
+ * that one has written this port's records or when there is more to commit: it only tells the owner (an
+ * ev_async_send, an eventfd), who then calls audit_port_deliver from its own thread. */
 struct audit_port;
 MUST_USE struct audit_port *audit_port_new(struct audit_log *log, void (*wake)(void *arg), void *arg);
+/* Writes what is queued, waiting if another thread is writing it.  Tickets still out are forgotten. */
 void audit_port_free(struct audit_port *p);
 DEFINE_AUTO(audit_port)
 
-/* Queues one record; `ticket` may be NULL (nobody waits).  -1: the log is unavailable or the queue is
- * full; then `written` is not called. */
+/* Queues one record; `ticket` may be NULL (nobody waits).  -1: the log is unavailable (the request counts
+ * as refused in the record of the recovery) or the queue is full; then `written` is not called. */
 MUST_USE int audit_queue(struct audit_port *p, const struct audit_event *ev, struct audit_ticket *ticket);
-/* Withdraws interest, not the record: for an owner that goes away. */
+/* Withdraws interest, not the record: for an owner that goes away.  Harmless after `written` and on a
+ * zeroed ticket. */
 void audit_ticket_forget(struct audit_ticket *t);
 /* At the end of a loop turn: writes, or leaves it to the thread that is writing; delivers tickets. */
 void audit_commit(struct audit_port *p);
+/* After a wake: delivers tickets and commits what was queued since. */
 void audit_port_deliver(struct audit_port *p);
 
-/* Queue and write at once, for start, stop and reload. */
+/* Queue and write at once, for start, stop and reload.  Any thread. */
 MUST_USE int audit_write_now(struct audit_log *log, const struct audit_event *ev, struct err *e);

@@ -1,6 +1,25 @@
 noinst_LIBRARIES += %D%/libaudit.a
 
 %C%_libaudit_a_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
-%C%_libaudit_a_SOURCES =
+%C%_libaudit_a_SOURCES = \
+	%D%/audit.h \
+	%D%/chain.c \
+	%D%/chain.h \
+	%D%/event.c \
+	%D%/event.h \
+	%D%/file.c \
+	%D%/file.h \
+	%D%/inflight.c \
+	%D%/inflight.h \
+	%D%/kinds.def \
+	%D%/log.h \
+	%D%/ports.c \
+	%D%/redact.c \
+	%D%/redact.h \
+	%D%/secret_params.def \
+	%D%/tail.c \
+	%D%/tail.h \
+	%D%/upkeep.c \
+	%D%/writer.c
 
 EXTRA_DIST += %D%/DEPS
