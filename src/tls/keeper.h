@@ -3,6 +3,14 @@
  * One SOCK_SEQPACKET socket a proxy worker, one message a question, one a reply, in order of arrival.
  * This header has the wire format (both sides), and the service loop of the keeper process.  The
  * client's side of the socket is the caller's (proxy/), non-blocking.
+ *
+ * Wire format, the same both ways, numbers big-endian:
+ *
+ *     0      1         2          4        8
+ *     | op   | version | length   | id     | data (length bytes, to the end of the message) |
+ *       or status
+ *
+ * A message whose length is not exactly that of its data is malformed.
  */
 #pragma once
 #include "tls/ca.h"
@@ -12,12 +20,12 @@
 enum keeper_op {
     KEEPER_HELLO = 1, /* once, first: the public half of the leaf key; no reply but the status */
     KEEPER_SIGN = 2,  /* one host certificate for one name or address */
-    KEEPER_CA = 3,    /* the CA certificate, PEM: public */
+    KEEPER_CA = 3,    /* the CA certificate, PEM: public, so also before HELLO */
 };
 
 enum keeper_status {
     KEEPER_OK,
-    KEEPER_BAD_REQUEST, /* not a canonical name, not introduced, unknown op */
+    KEEPER_BAD_REQUEST, /* malformed, not a canonical name, not introduced or introduced otherwise, unknown op */
     KEEPER_RATE,        /* more new names than the limit allows */
     KEEPER_FAILED,      /* signing failed */
 };
@@ -30,12 +38,25 @@ MUST_USE ssize_t keeper_encode_sign(uint32_t id, struct slice name, uint8_t *ret
 MUST_USE ssize_t keeper_encode_ca(uint32_t id, uint8_t *ret);
 
 struct keeper_reply {
-    uint32_t id; /* of the question; 0 for hello */
+    uint32_t id; /* of the question; 0 for hello and for questions too broken to have one */
     enum keeper_status status;
     struct slice data; /* DER certificate or PEM text, inside the message */
 };
 MUST_USE int keeper_decode_reply(struct slice message, struct keeper_reply *ret);
 
-/* Answers on the given sockets (blocking poll(2) loop) until all are closed by their peers or `control`
- * is: the keeper's only work.  Rate limit: `per_second` new signatures with a burst of ten times that. */
+/* The keeper's own side of the format; hostile input.  -1 for anything but a well-formed question. */
+struct keeper_request {
+    uint32_t id;
+    enum keeper_op op;
+    struct slice data; /* public key or name, inside the message */
+};
+MUST_USE int keeper_decode_request(struct slice message, struct keeper_request *ret);
+/* As the other encoders; -1 where data does not fit. */
+MUST_USE ssize_t keeper_encode_reply(const struct keeper_reply *reply, uint8_t *ret);
+
+/* Answers on the given sockets (poll(2), single-threaded) until all are closed by their peers: the keeper's
+ * only work.  The sockets stay the caller's.  A peer that does not read its replies is not read from either,
+ * and delays nobody else.
+ *
+ * Rate limit, over all sockets: `per_second` new signatures with a burst of ten times that; 0 is no limit. */
 MUST_USE int keeper_serve(struct ca *ca, const int *sockets, size_t count, unsigned per_second, struct err *e);

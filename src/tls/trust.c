@@ -1,0 +1,77 @@
+/* Trusted roots: tls_trust of tls/conn.h. */
+#include "tls/trust_internal.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdlib.h>
+
+/* Files of roots hold nothing that is encrypted; without this OpenSSL would ask on the terminal. */
+static int no_passphrase(char *buffer, int size, int writing, void *arg)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    (void)arg;
+    return -1;
+}
+
+int pem_each_certificate(struct slice pem, int (*each)(void *arg, X509 *cert), void *arg, size_t *ret_count,
+                         struct err *e)
+{
+    AUTO_OSSL(BIO) *bio = BIO_new_mem_buf(pem.len ? pem.ptr : "", (int)pem.len);
+    size_t count = 0;
+    ERR_clear_error();
+    for (;; count++) {
+        AUTO_OSSL(X509) *cert = bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
+        if (!cert)
+            break;
+        if (each(arg, cert) < 0)
+            return tls_err(e, "certificate %zu cannot be used", count + 1);
+    }
+    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+        return tls_err(e, "certificate %zu cannot be read", count + 1);
+    ERR_clear_error();
+    *ret_count = count;
+    return 0;
+}
+
+static int add_root(void *store, X509 *cert)
+{
+    return X509_STORE_add_cert(store, cert) == 1 ? 0 : -1;
+}
+
+int tls_trust_new(struct slice system_pem, struct slice extra_pem, struct tls_trust **ret, struct err *e)
+{
+    AUTO(tls_trust) *t = calloc(1, sizeof *t);
+    size_t system_count, extra_count;
+    if (!t)
+        return err_set(e, "no memory for trusted roots");
+    atomic_init(&t->refs, 1);
+    t->store = X509_STORE_new();
+    if (!t->store)
+        return tls_err(e, "no memory for trusted roots");
+    if (pem_each_certificate(system_pem, add_root, t->store, &system_count, e) < 0)
+        return err_wrap(e, "the system's roots");
+    if (pem_each_certificate(extra_pem, add_root, t->store, &extra_count, e) < 0)
+        return err_wrap(e, "additional roots");
+    if (extra_pem.len && extra_count == 0)
+        return err_set(e, "additional roots: no PEM certificate");
+    if (system_count + extra_count == 0)
+        return err_set(e, "no trusted root: no server could be verified (install ca-certificates)");
+    *ret = TAKE(t);
+    return 0;
+}
+
+struct tls_trust *tls_trust_ref(struct tls_trust *t)
+{
+    atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    return t;
+}
+
+void tls_trust_free(struct tls_trust *t)
+{
+    if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    X509_STORE_free(t->store);
+    free(t);
+}
