@@ -1,6 +1,32 @@
 noinst_LIBRARIES += %D%/libpolicy.a
 
 %C%_libpolicy_a_CPPFLAGS = $(AM_CPPFLAGS) $(IDN2_CFLAGS) $(PSL_CFLAGS)
-%C%_libpolicy_a_SOURCES =
+%C%_libpolicy_a_SOURCES = \
+	%D%/compile.c \
+	%D%/cond.h \
+	%D%/cond_body.c \
+	%D%/cond_host.c \
+	%D%/cond_method.c \
+	%D%/cond_path.c \
+	%D%/cond_port.c \
+	%D%/cond_scheme.c \
+	%D%/conds.def \
+	%D%/glob.c \
+	%D%/glob.h \
+	%D%/hosts.c \
+	%D%/hosts.h \
+	%D%/index.c \
+	%D%/index.h \
+	%D%/match.c \
+	%D%/model.h \
+	%D%/oneline.c \
+	%D%/oneline.h \
+	%D%/policy.c \
+	%D%/policy.h \
+	%D%/reason.c \
+	%D%/reason.h \
+	%D%/reasons.def \
+	%D%/rule.c \
+	%D%/rule.h
 
 EXTRA_DIST += %D%/DEPS

@@ -1,0 +1,54 @@
+/* A condition: one thing that a rule may ask of a request.  Rows in conds.def. */
+#pragma once
+#include "base/buf.h"
+#include "base/caps.h"
+#include "config/schema.h"
+#include "policy/model.h"
+
+/* A request while it is judged. */
+struct judged {
+    const struct http_target *target;
+    const struct request_facts *facts;
+    size_t decoded_len; /* SIZE_MAX: not made yet */
+    char decoded[CAP_TARGET_BYTES]; /* the path for deny rules: see cond_path.c */
+};
+
+struct cond {
+    /* After all keys of the rule were read: fills the default of an allow rule, refuses what is missing.
+     * -1 with a problem added.  `at` is where the rule stands.  NULL: nothing to do. */
+    int (*finish)(struct schema_ctx *ctx, const struct node *at, struct policy_rule *rule);
+    /* REASON_NONE where the request fits.  `what` is rule->cond[…], not NULL. */
+    enum reason (*judge)(const struct policy_rule *rule, const void *what, struct judged *q);
+    /* Appends what the condition asks for, as a person writes it; nothing where it is the default. */
+    int (*show)(const struct policy_rule *rule, const void *what, struct buf *out);
+};
+
+/* Indexed by enum policy_part. */
+extern const struct cond *const conds[PART_COUNT];
+
+/* Readers of a rule's keys: `field` is the struct policy_rule. */
+#define COND(constant, name) extern const struct cond cond_##name;
+#define COND_KEY(key, reader) schema_read reader;
+#include "policy/conds.def"
+
+/* What conditions say about each other. */
+
+enum host_kind { HOST_EXACT, HOST_BELOW, HOST_APEX_AND_BELOW };
+
+struct host_pattern {
+    enum host_kind kind;
+    struct slice name; /* canonical: A-labels in lower case, or an address as http/target.h writes it */
+    enum http_host_kind literal;
+};
+
+struct host_patterns {
+    struct host_pattern *at;
+    size_t count;
+};
+
+enum http_scheme cond_scheme_of(const struct policy_rule *r);
+/* Only GET, HEAD and OPTIONS: the rule reads. */
+bool cond_method_only_reads(const struct policy_rule *r);
+uint64_t cond_body_max(const struct policy_rule *r);
+/* The hosts of a rule; the index is built of them. */
+const struct host_patterns *cond_host_of(const struct policy_rule *r);

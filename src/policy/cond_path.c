@@ -1,0 +1,204 @@
+/* paths (globs) and path_regex: either may match.  An allow rule must write one of them. */
+#include "policy/cond.h"
+#include "policy/glob.h"
+#include "regex/regex.h"
+
+struct glob {
+    struct slice pattern; /* canonical; in a deny rule in lower case */
+    struct slice decoded; /* in a deny rule: without any escape, as judged.decoded */
+};
+
+struct expression {
+    struct slice pattern;
+    struct regex *regex;
+};
+
+struct paths {
+    struct glob *globs;
+    size_t glob_count;
+    struct expression *regexes;
+    size_t regex_count;
+};
+
+/* Both keys write into one condition. */
+static struct paths *get_paths(struct schema_ctx *ctx, const struct node *at, struct policy_rule *rule)
+{
+    if (rule->cond[PART_PATH])
+        return (struct paths *)rule->cond[PART_PATH];
+    struct paths *p = arena_new(ctx->arena, struct paths);
+    if (!p)
+        schema_fail(ctx, at, "out of memory");
+    rule->cond[PART_PATH] = p;
+    return p;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Takes every escape away, also those that appear when one is taken away (%2561 is %61 is a), in lower
+ * case.  For deny rules only: a server that decodes twice must not see what they forbid.  Never longer
+ * than `in`. */
+static size_t decode_fully(struct slice in, char *ret)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < in.len; i++) {
+        ret[n++] = in.ptr[i];
+        while (n >= 3 && ret[n - 3] == '%') {
+            int high = hex_value(ret[n - 2]), low = hex_value(ret[n - 1]);
+            if (high < 0 || low < 0)
+                break;
+            n -= 2;
+            ret[n - 1] = (char)(high << 4 | low);
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        ret[i] = ascii_lower(ret[i]);
+    return n;
+}
+
+static int fold_glob(struct schema_ctx *ctx, struct glob *g)
+{
+    char *lower = arena_alloc(ctx->arena, g->pattern.len + 1);
+    char *decoded = arena_alloc(ctx->arena, g->pattern.len + 1);
+    if (!lower || !decoded)
+        return problems_add(ctx->problems, 0, 0, "out of memory");
+    for (size_t i = 0; i < g->pattern.len; i++)
+        lower[i] = ascii_lower(g->pattern.ptr[i]);
+    g->decoded = slice_of(decoded, decode_fully(g->pattern, decoded));
+    g->pattern = slice_of(lower, g->pattern.len);
+    return 0;
+}
+
+static int read_glob(struct schema_ctx *ctx, const struct schema_item *item, bool deny, struct glob *ret)
+{
+    struct problems *p = ctx->problems;
+    struct http_problem problem;
+    struct glob g;
+    if (slice_find(item->text, '?') >= 0)
+        return problems_add(p, item->line, item->column, "a path has no \"?\": it is compared without the query");
+    if (item->text.ptr[0] != '/')
+        return problems_add(p, item->line, item->column, "a path starts with \"/\"");
+    if (http_pattern_canonical(ctx->arena, item->text, &g.pattern, &problem) < 0)
+        return problems_add(p, item->line, item->column, "no request can have this path: %s", problem.detail);
+    const char *wrong = glob_check(g.pattern);
+    if (wrong)
+        return problems_add(p, item->line, item->column, "%s", wrong);
+    if (deny && fold_glob(ctx, &g) < 0)
+        return -1;
+    *ret = g;
+    return 0;
+}
+
+int cond_path_read_globs(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+{
+    struct policy_rule *rule = field;
+    struct paths *paths = get_paths(ctx, value, rule);
+    struct schema_texts list;
+    if (!paths || schema_texts(ctx, key, value, &list) < 0)
+        return -1;
+    paths->globs = arena_array(ctx->arena, list.count + 1, sizeof *paths->globs);
+    if (!paths->globs)
+        return schema_fail(ctx, value, "out of memory");
+    int result = 0;
+    for (size_t i = 0; i < list.count; i++)
+        if (read_glob(ctx, &list.at[i], rule->deny, &paths->globs[i]) < 0)
+            result = -1;
+    paths->glob_count = list.count;
+    return result;
+}
+
+static void drop_regex(void *regex)
+{
+    regex_free(regex);
+}
+
+static int read_regex(struct schema_ctx *ctx, const struct schema_item *item, const struct policy_rule *rule,
+                      struct expression *ret)
+{
+    struct err e;
+    struct regex *regex;
+    size_t offset;
+    if (regex_compile(item->text, rule->deny ? REGEX_NOCASE : 0, &regex, &offset, &e) < 0)
+        return problems_add(ctx->problems, item->line, item->column,
+                            "not a regular expression that can be used: %s (at character %zu)", e.text,
+                            offset + 1);
+    *ret = (struct expression){item->text, regex};
+    if (policy_on_free(rule->policy, drop_regex, regex) < 0)
+        return problems_add(ctx->problems, item->line, item->column, "out of memory");
+    return 0;
+}
+
+int cond_path_read_regex(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+{
+    struct policy_rule *rule = field;
+    struct paths *paths = get_paths(ctx, value, rule);
+    struct schema_texts list;
+    if (!paths || schema_texts(ctx, key, value, &list) < 0)
+        return -1;
+    paths->regexes = arena_array(ctx->arena, list.count + 1, sizeof *paths->regexes);
+    if (!paths->regexes)
+        return schema_fail(ctx, value, "out of memory");
+    int result = 0;
+    for (size_t i = 0; i < list.count; i++)
+        if (read_regex(ctx, &list.at[i], rule, &paths->regexes[i]) < 0)
+            result = -1;
+    paths->regex_count = list.count;
+    return result;
+}
+
+static int finish(struct schema_ctx *ctx, const struct node *at, struct policy_rule *rule)
+{
+    if (rule->deny || rule->cond[PART_PATH])
+        return 0;
+    return schema_fail(ctx, at, "an allow rule has `paths`; a whole host is written `paths: [/**]`");
+}
+
+/* The decoded form of the path, made once a request. */
+static struct slice decoded_path(struct judged *q)
+{
+    if (q->decoded_len == SIZE_MAX)
+        q->decoded_len = decode_fully(q->target->path, q->decoded);
+    return slice_of(q->decoded, q->decoded_len);
+}
+
+static bool allowed(const struct paths *paths, struct slice path)
+{
+    for (size_t i = 0; i < paths->glob_count; i++)
+        if (glob_match(paths->globs[i].pattern, path, false))
+            return true;
+    for (size_t i = 0; i < paths->regex_count; i++)
+        if (regex_match(paths->regexes[i].regex, path) == REGEX_MATCH)
+            return true;
+    return false;
+}
+
+/* As written or decoded, whatever the case; what cannot be found out counts as a match. */
+static bool denied(const struct paths *paths, struct judged *q)
+{
+    struct slice path = q->target->path;
+    if (path.len > sizeof q->decoded)
+        return true;
+    struct slice decoded = decoded_path(q);
+    for (size_t i = 0; i < paths->glob_count; i++)
+        if (glob_match(paths->globs[i].pattern, path, true) ||
+            glob_match(paths->globs[i].decoded, decoded, false))
+            return true;
+    for (size_t i = 0; i < paths->regex_count; i++)
+        if (regex_match(paths->regexes[i].regex, path) != REGEX_NO_MATCH ||
+            regex_match(paths->regexes[i].regex, decoded) != REGEX_NO_MATCH)
+            return true;
+    return false;
+}
+
+static enum reason judge(const struct policy_rule *rule, const void *what, struct judged *q)
+{
+    bool fits = rule->deny ? denied(what, q) : allowed(what, q->target->path);
+    return fits ? REASON_NONE : REASON_PATH_NOT_ALLOWED;
+}
+
+const struct cond cond_path = {.finish = finish, .judge = judge};

@@ -1,0 +1,38 @@
+/* A policy as it is in memory: immutable once compiled, all of it in the snapshot's arena. */
+#pragma once
+#include "policy/index.h"
+#include "policy/policy.h"
+
+#include <stdatomic.h>
+
+struct policy_rule {
+    struct policy *policy;
+    const char *name;
+    const char *message; /* of a deny rule; NULL where none is written */
+    unsigned line, column;
+    unsigned order; /* in the file, allow and deny rules together, from 0 */
+    bool deny;
+    const void *cond[PART_COUNT]; /* each of the type of its cond_<name>.c; NULL: any */
+};
+
+/* What does not lie in the arena. */
+struct policy_cleanup {
+    void (*drop)(void *what);
+    void *what;
+    struct policy_cleanup *next;
+};
+
+struct policy {
+    atomic_uint refs;
+    struct arena arena;
+    const char *file, *task;
+    enum policy_mode mode;
+    char digest[65];
+    struct policy_rule **rules; /* in file order */
+    size_t rule_count;
+    struct host_index index;
+    struct policy_cleanup *cleanups;
+};
+
+/* Takes `what` over, also on failure: drop(what) is called when the policy goes. */
+MUST_USE int policy_on_free(struct policy *p, void (*drop)(void *what), void *what);

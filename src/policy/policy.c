@@ -1,0 +1,38 @@
+/* What a snapshot says about itself. */
+#include "policy/cond.h"
+
+const char *policy_task(const struct policy *p)
+{
+    return p->task;
+}
+
+enum policy_mode policy_mode(const struct policy *p)
+{
+    return p->mode;
+}
+
+const char *policy_file(const struct policy *p)
+{
+    return p->file;
+}
+
+const char *policy_digest(const struct policy *p)
+{
+    return p->digest;
+}
+
+size_t policy_rule_count(const struct policy *p)
+{
+    return p->rule_count;
+}
+
+void policy_rule_info(const struct policy_rule *r, struct policy_rule_info *ret)
+{
+    *ret = (struct policy_rule_info){
+        .name = r->name, .file = r->policy->file, .line = r->line, .message = r->message, .deny = r->deny};
+}
+
+uint64_t policy_rule_body_max(const struct policy_rule *r)
+{
+    return cond_body_max(r);
+}

@@ -1,0 +1,89 @@
+/* A compiled policy: immutable, reference-counted, shared by all threads.
+ *
+ * Judging costs the same however many rules speak of other hosts: rules are found by host through a
+ * hash of labels, never by walking the list.
+ */
+#pragma once
+#include "base/err.h"
+#include "http/headers.h"
+#include "http/target.h"
+#include "policy/reason.h"
+
+enum policy_mode { POLICY_ENFORCE, POLICY_MONITOR, POLICY_ASK };
+enum verdict_kind { VERDICT_ALLOW, VERDICT_BLOCK, VERDICT_HOLD };
+
+/* The parts of a rule in the order in which a nearest rule is sought (interfaces.md 2): a row of
+ * conds.def each. */
+enum policy_part {
+#define COND(constant, name) PART_##constant,
+#include "policy/conds.def"
+    PART_COUNT
+};
+const char *policy_part_name(enum policy_part p); /* "host", …: `check --json` mismatch */
+
+struct policy;
+
+/* What a record and a message may say about a rule. */
+struct policy_rule_info {
+    const char *name;
+    const char *file;
+    unsigned line;
+    const char *message; /* of a deny rule; NULL where none is written */
+    bool deny;
+};
+
+struct policy_rule; /* model.h: compiled, of a snapshot's arena */
+void policy_rule_info(const struct policy_rule *r, struct policy_rule_info *ret);
+/* Bytes of body that the rule lets one request send: 0 for none. */
+uint64_t policy_rule_body_max(const struct policy_rule *r);
+
+/* Compiles one document.  `file` is the name for messages; `text` the bytes of the file.
+ * `default_task` is used where the policy names none.
+ * Every error found is reported as "file:line:column: …" through `report` (which may be NULL) and the
+ * first is also in *e.  ret_policy has one reference. */
+typedef void policy_report(void *arg, const char *file, unsigned line, unsigned column, const char *message);
+MUST_USE int policy_compile(const char *file, struct slice text, const char *default_task,
+                            policy_report *report, void *report_arg, struct policy **ret_policy,
+                            struct err *e);
+struct policy *policy_ref(struct policy *p);
+void policy_free(struct policy *p); /* drops one reference; any thread */
+DEFINE_AUTO(policy)
+
+const char *policy_task(const struct policy *p);
+enum policy_mode policy_mode(const struct policy *p);
+const char *policy_file(const struct policy *p);
+/* SHA-256 of the text, lower-case hex: which policy was in force, for records. */
+const char *policy_digest(const struct policy *p);
+size_t policy_rule_count(const struct policy *p);
+
+/* What is known of a request when its head was read. */
+struct request_facts {
+    struct slice method;
+    bool has_body;
+    int64_t body_size;         /* -1: not known before it was sent (chunked) */
+    struct slice content_type; /* as received; empty where there is none */
+    const struct http_headers *headers; /* may be NULL: no fields */
+};
+
+struct verdict {
+    enum verdict_kind kind;
+    enum reason reason;
+    bool would_block;                  /* monitor: allowed only because of the mode */
+    const struct policy_rule *rule;    /* the rule that decided; NULL where none did */
+    const struct policy_rule *nearest; /* of a block without a rule: the one that came closest, or NULL */
+    unsigned mismatch;                 /* bits 1 << policy_part: what does not fit in `nearest` */
+};
+
+/* Judge one request against a compiled policy.
+ *
+ * Pure: reads no clock, opens nothing, allocates nothing.  `target` is canonical (http/target.h).
+ * Deny rules win over allow rules; nothing matching is a block (design: Policy). */
+void policy_match(const struct policy *p, const struct http_target *target,
+                  const struct request_facts *facts, struct verdict *ret_verdict);
+
+/* Judge a CONNECT: could any https request to this host and port be allowed?  reason is
+ * host-not-allowed, port-not-allowed, scheme-not-allowed, denied-by-rule (a deny rule that covers the
+ * whole host and port), or none.  The requests inside are judged one by one all the same. */
+void policy_match_connect(const struct policy *p, const struct http_authority *authority,
+                          struct verdict *ret_verdict);
+

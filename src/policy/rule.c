@@ -1,0 +1,85 @@
+#include "policy/rule.h"
+
+#include "policy/oneline.h"
+
+enum { NAME_BYTES = 200, MESSAGE_BYTES = 500 };
+
+static int read_line(struct schema_ctx *ctx, const struct schema_key *key, size_t max, const struct node *value,
+                     const char **ret)
+{
+    const struct schema_key text = {key->name, .max = max};
+    struct slice s;
+    if (schema_text(ctx, &text, value, &s) < 0)
+        return -1;
+    *ret = s.ptr;
+    return 0;
+}
+
+static int read_name(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+{
+    struct policy_rule *rule = field;
+    return read_line(ctx, key, NAME_BYTES, value, &rule->name);
+}
+
+static int read_message(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+{
+    struct policy_rule *rule = field;
+    if (!rule->deny)
+        return schema_fail(ctx, value->key, "`message` belongs to deny rules; an allow rule has none");
+    return read_line(ctx, key, MESSAGE_BYTES, value, &rule->message);
+}
+
+static const struct schema_key rule_keys[] = {
+    {"name", read_name, 0},
+    {"message", read_message, 0},
+#define COND_KEY(key, reader) {key, reader, 0},
+#include "policy/conds.def"
+    {"query", schema_later, 0},
+    {"headers", schema_later, 0},
+    {"limits", schema_later, 0},
+    {"websocket", schema_later, 0},
+    {"tls", schema_later, 0},
+    {"addresses", schema_later, 0},
+    {"expires", schema_later, 0},
+    {"broad", schema_later, 0},
+    {"encoded_slash", schema_later, 0},
+    {"watch", schema_later, 0},
+};
+static const struct schema rule_schema = SCHEMA("a rule", struct policy_rule, rule_keys);
+
+const struct cond *const conds[PART_COUNT] = {
+#define COND(constant, name) [PART_##constant] = &cond_##name,
+#include "policy/conds.def"
+};
+
+const char *policy_part_name(enum policy_part p)
+{
+    static const char *const names[PART_COUNT] = {
+#define COND(constant, name) [PART_##constant] = #name,
+#include "policy/conds.def"
+    };
+    return names[p];
+}
+
+static int finish(struct schema_ctx *ctx, const struct node *at, struct policy_rule *rule)
+{
+    int result = 0;
+    for (enum policy_part p = 0; p < PART_COUNT; p++)
+        if (conds[p]->finish && conds[p]->finish(ctx, at, rule) < 0)
+            result = -1;
+    if (!rule->name)
+        rule->name = arena_printf(ctx->arena, "rule %u", rule->order + 1);
+    return rule->name ? result : schema_fail(ctx, at, "out of memory");
+}
+
+int rule_read(struct schema_ctx *ctx, const struct node *value, struct policy_rule *rule)
+{
+    if (value->kind == NODE_SEQUENCE)
+        return schema_fail(ctx, value, "a rule must be a mapping or `METHOD https://host/path`, not a list");
+    rule->line = value->line;
+    rule->column = value->column;
+    const struct node *mapping = oneline_expand(ctx, value);
+    if (!mapping || schema_decode(ctx, &rule_schema, mapping, rule) < 0)
+        return -1;
+    return finish(ctx, value, rule);
+}
