@@ -5,8 +5,8 @@
  * nothing in it blocks.  A connection that comes out is ready for HTTP.
  */
 #pragma once
-#include "base/list.h"
-#include "fetch/guard.h"
+#include "fetch/address.h"
+#include "http/target.h"
 #include "loop/loop.h"
 #include "tls/conn.h"
 
@@ -27,35 +27,50 @@ struct fetch_override {
     struct fetch_address to; /* with its own port */
 };
 
-/* Immutable for the life of a snapshot; the caller keeps it alive while connections use it. */
+/* One snapshot's.  fetch_configure copies all of it and takes a reference to `trust`. */
 struct fetch_settings {
-    const struct fetch_override *overrides;
+    const struct fetch_override *overrides; /* several for one host and port: all are tried */
     size_t override_count;
     const struct fetch_address *listeners; /* exeat's own: always forbidden (port 0: any port) */
     size_t listener_count;
     struct tls_trust *trust;
-    int64_t connect_ns, handshake_ns, pool_idle_ns;
+    int64_t connect_ns;   /* look-up and TCP */
+    int64_t handshake_ns; /* TLS */
+    int64_t pool_idle_ns; /* how long a connection may lie in the pool */
 };
 
+/* Once a process, before it locks itself in: the libraries' global parts, and the system's name servers
+ * (/etc/resolv.conf).  fetch_new does it where nobody did. */
+MUST_USE int fetch_prepare(struct err *e);
+
+/* fetch_new opens /dev/urandom (c-ares seeds its query ids from it, and falls back to rand(3) in silence:
+ * so it fails where that is not readable) and asks netlink for this machine's addresses; later only the
+ * latter happens again.  Environment variables of the libraries are ignored. */
 struct fetch;
 MUST_USE int fetch_new(struct loop *l, struct fetch **ret, struct err *e);
+/* Operations under way end without `done`; connections that are out have been released before. */
 void fetch_free(struct fetch *f);
 DEFINE_AUTO(fetch)
-/* New settings (a new snapshot): connections of older generations are closed when they come back. */
-MUST_USE int fetch_configure(struct fetch *f, const struct fetch_settings *s, uint64_t generation, struct err *e);
+/* New settings (a new snapshot), needed before the first fetch_acquire: idle connections of older
+ * generations are closed now, others when they come back. */
+MUST_USE int fetch_configure(struct fetch *f, const struct fetch_settings *s, uint64_t generation,
+                             struct err *e);
+/* Other name servers than the system's: "192.0.2.1,192.0.2.2:5353,[2001:db8::1]:53".  Before the first
+ * look-up. */
+MUST_USE int fetch_set_name_servers(struct fetch *f, const char *csv, struct err *e);
 
-/* A connection to an origin.  While acquired, the owner drives `io` (and reads `arg` there). */
+/* A connection to an origin.  While acquired, the owner drives `io` (and reads `arg` there).
+ *
+ * `io` is never stopped when it changes hands: it wants LOOP_READ in the pool and when it is handed out,
+ * so that a request on a pooled connection costs no epoll_ctl(2).  The owner sets io.ready at once. */
 struct fetch_conn {
     int fd;
     struct tls_conn *tls; /* NULL for http */
-    struct loop_io io;    /* the owner sets io.ready; stopped when handed out and when released */
+    struct loop_io io;
     struct fetch_address peer;
     uint64_t generation;
     bool reused; /* served a request before */
     void *arg;   /* the owner's */
-    struct list pooled;
-    struct fetch_pool *pool;
-    int64_t idle_since;
 };
 
 struct fetch_want {
@@ -68,19 +83,20 @@ struct fetch_want {
 struct fetch_result {
     enum fetch_fault fault;
     struct fetch_conn *conn; /* with FETCH_OK; else NULL */
-    char detail[256];        /* for the record: "certificate has expired"; untrusted text */
+    char detail[256];        /* for the record: "certificate has expired"; untrusted text, names no address */
 };
 typedef void fetch_done(void *arg, const struct fetch_result *result);
 
 struct fetch_op;
 /* A pooled connection at once (returns it, *ret_op is NULL), or NULL and an operation whose `done` is
  * called later exactly once, from the loop, never from within this call.  `want` is copied.
+ * Without memory, NULL and no operation: `done` will not be called, the caller treats it as FETCH_OVERLOADED.
  * Nothing is resolved or dialled before this call: the verdict comes first. */
 struct fetch_conn *fetch_acquire(struct fetch *f, const struct fetch_want *want, fetch_done *done, void *arg,
                                  struct fetch_op **ret_op);
-/* As fetch_acquire, never from the pool. */
+/* As fetch_acquire, never from the pool; NULL without memory. */
 struct fetch_op *fetch_connect(struct fetch *f, const struct fetch_want *want, fetch_done *done, void *arg);
-/* `done` will not be called. */
+/* `done` will not be called.  Not from within `done`: the operation is over then.  NULL is nothing. */
 void fetch_cancel(struct fetch_op *op);
 /* Gives a connection back: into the pool when `reusable` (its last message ended cleanly and nothing
  * is left unread), else closed. */

@@ -1,0 +1,160 @@
+#include "fetch/fetch.h"
+
+#include "fetch/inner.h"
+
+#include <stdlib.h>
+
+enum { SETTINGS_BYTES = 8 << 20 };
+
+int fetch_prepare(struct err *e)
+{
+    if (resolve_prepare(e) < 0)
+        return -1;
+    return dial_prepare(e);
+}
+
+int fetch_new(struct loop *l, struct fetch **ret, struct err *e)
+{
+    struct fetch *f = calloc(1, sizeof *f);
+
+    if (!f || pools_init(&f->pools, l) < 0) {
+        free(f);
+        return err_set(e, "no memory for connections to origins");
+    }
+    f->loop = l;
+    f->settings_memory = ARENA_INIT(SETTINGS_BYTES);
+    list_init(&f->ops);
+    if (guard_local_read(&f->local, loop_now(l), e) < 0 || resolver_new(l, &f->resolver, e) < 0 ||
+        dialler_new(l, &f->dialler, e) < 0) {
+        fetch_free(f);
+        return -1;
+    }
+    *ret = f;
+    return 0;
+}
+
+void fetch_free(struct fetch *f)
+{
+    if (!f)
+        return;
+    while (!list_empty(&f->ops))
+        fetch_cancel(op_first(f));
+    pools_destroy(&f->pools);
+    resolver_free(f->resolver);
+    dialler_free(f->dialler);
+    trusted_unref(f->trusted);
+    guard_local_free(&f->local);
+    arena_free(&f->settings_memory);
+    free(f);
+}
+
+int fetch_set_name_servers(struct fetch *f, const char *csv, struct err *e)
+{
+    return resolver_set_servers(f->resolver, csv, e);
+}
+
+/* --- settings --- */
+
+static int copy_settings(struct arena *a, const struct fetch_settings *s, struct fetch_settings *ret)
+{
+    struct fetch_override *overrides = arena_array(a, s->override_count + 1, sizeof *overrides);
+    struct fetch_address *listeners = arena_array(a, s->listener_count + 1, sizeof *listeners);
+
+    if (!overrides || !listeners)
+        return -1;
+    for (size_t i = 0; i < s->override_count; i++) {
+        overrides[i] = s->overrides[i];
+        overrides[i].host = arena_slice(a, slice_str(s->overrides[i].host)).ptr;
+        if (!overrides[i].host)
+            return -1;
+    }
+    if (s->listener_count)
+        memcpy(listeners, s->listeners, s->listener_count * sizeof *listeners);
+    *ret = *s;
+    ret->overrides = overrides;
+    ret->listeners = listeners;
+    return 0;
+}
+
+/* The session cache stays with an unchanged trust: a reload of a policy is no reason for full handshakes. */
+static struct trusted *trusted_for(struct fetch *f, struct tls_trust *trust, struct err *e)
+{
+    if (f->trusted && f->trusted->trust == trust)
+        return trusted_ref(f->trusted);
+    return trusted_new(trust, e);
+}
+
+int fetch_configure(struct fetch *f, const struct fetch_settings *s, uint64_t generation, struct err *e)
+{
+    struct arena memory = ARENA_INIT(SETTINGS_BYTES);
+    struct fetch_settings copy;
+    struct trusted *trusted = NULL;
+
+    if (s->trust && !(trusted = trusted_for(f, s->trust, e)))
+        return -1;
+    if (copy_settings(&memory, s, &copy) < 0) {
+        trusted_unref(trusted);
+        arena_free(&memory);
+        return err_set(e, "no memory for the settings of connections to origins");
+    }
+    trusted_unref(f->trusted);
+    arena_free(&f->settings_memory);
+    f->trusted = trusted;
+    f->settings_memory = memory;
+    f->settings = copy;
+    f->pools.idle_ns = s->pool_idle_ns;
+    f->generation = generation;
+    pools_close_idle(&f->pools);
+    return 0;
+}
+
+const char *fetch_judge(struct fetch *f, const struct fetch_address *a, bool overridden)
+{
+    guard_local_refresh(&f->local, loop_now(f->loop));
+    if (guard_is_listener(a, f->settings.listeners, f->settings.listener_count, &f->local))
+        return "a listener of exeat's own";
+    return overridden ? NULL : guard_forbids(a, &f->local);
+}
+
+/* --- connections --- */
+
+struct fetch_conn *fetch_acquire(struct fetch *f, const struct fetch_want *want, fetch_done *done, void *arg,
+                                 struct fetch_op **ret_op)
+{
+    struct pool *p = pools_find(&f->pools, want);
+    struct conn *c;
+
+    while (p && (c = pool_take(p))) {
+        if (LIKELY(!fetch_judge(f, &c->pub.peer, c->overridden))) {
+            *ret_op = NULL;
+            return &c->pub;
+        }
+        if (list_empty(&p->idle))
+            p = NULL; /* closing its last connection may free the pool */
+        conn_close(c);
+    }
+    *ret_op = op_start(f, want, done, arg);
+    return NULL;
+}
+
+struct fetch_op *fetch_connect(struct fetch *f, const struct fetch_want *want, fetch_done *done, void *arg)
+{
+    return op_start(f, want, done, arg);
+}
+
+void fetch_release(struct fetch *f, struct fetch_conn *conn, bool reusable)
+{
+    struct conn *c = CONTAINER_OF(conn, struct conn, pub);
+
+    if (reusable && conn->generation == f->generation && f->settings.pool_idle_ns > 0 &&
+        !(conn->tls && tls_has_pending(conn->tls)))
+        pool_put(c);
+    else
+        conn_close(c);
+}
+
+void fetch_abort(struct fetch *f, struct fetch_conn *conn)
+{
+    (void)f;
+    conn_abort(CONTAINER_OF(conn, struct conn, pub));
+}
