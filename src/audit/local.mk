@@ -14,12 +14,18 @@ noinst_LIBRARIES += %D%/libaudit.a
 	%D%/kinds.def \
 	%D%/log.h \
 	%D%/ports.c \
+	%D%/reader.c \
+	%D%/reader.h \
+	%D%/record.c \
+	%D%/record.h \
 	%D%/redact.c \
 	%D%/redact.h \
 	%D%/secret_params.def \
 	%D%/tail.c \
 	%D%/tail.h \
 	%D%/upkeep.c \
+	%D%/verify.c \
+	%D%/verify.h \
 	%D%/writer.c
 
 EXTRA_DIST += %D%/DEPS

@@ -2,8 +2,11 @@ noinst_LIBRARIES += %D%/libcli.a
 
 %C%_libcli_a_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 %C%_libcli_a_SOURCES = \
+	%D%/cmd_log.c \
 	%D%/commands.def \
 	%D%/commands.h \
+	%D%/log_line.c \
+	%D%/log_line.h \
 	%D%/options.c \
 	%D%/options.h
 

@@ -1,0 +1,47 @@
+#include "audit/record.h"
+
+#include <jansson.h>
+
+static struct slice text(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return slice_of(json_string_value(value), json_string_length(value)); /* NULL, 0 for what is no text */
+}
+
+int log_record_parse(struct slice line, struct log_record *ret)
+{
+    /* a key that stands twice would let two readers see two records */
+    json_t *root = json_loadb(line.ptr, line.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+    json_int_t seq = json_integer_value(json_object_get(root, "seq"));
+    if (seq <= 0) {
+        json_decref(root);
+        return -1;
+    }
+    const json_t *ms = json_object_get(root, "ms");
+    json_int_t status = json_integer_value(json_object_get(root, "status"));
+    *ret = (struct log_record){
+        .root = root,
+        .seq = (uint64_t)seq,
+        .time = text(root, "time"),
+        .kind = text(root, "kind"),
+        .task = text(root, "task"),
+        .verdict = text(root, "verdict"),
+        .would = text(root, "would"),
+        .reason = text(root, "reason"),
+        .method = text(root, "method"),
+        .url = text(root, "url"),
+        .outcome = text(root, "outcome"),
+        .detail = text(root, "detail"),
+        .rule = text(json_object_get(root, "rule"), "name"),
+        .nearest = text(json_object_get(root, "nearest"), "name"),
+        .status = status > 0 && status < 1000 ? (int)status : 0,
+        .ms = json_is_number(ms) ? json_number_value(ms) : -1,
+    };
+    return 0;
+}
+
+void log_record_clear(struct log_record *r)
+{
+    json_decref(r->root);
+    *r = (struct log_record){0};
+}

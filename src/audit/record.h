@@ -1,0 +1,20 @@
+/* One line of the log as values, read with jansson.  What a field holds is text from outside: print it
+ * only after making it printable. */
+#pragma once
+#include "base/slice.h"
+
+struct json_t;
+
+struct log_record {
+    struct json_t *root; /* owns the texts */
+    uint64_t seq;
+    /* ptr NULL where null or missing; may hold any bytes that are UTF-8, NUL among them */
+    struct slice time, kind, task, verdict, would, reason, method, url, outcome, detail;
+    struct slice rule, nearest; /* names */
+    int status;                 /* 0: null */
+    double ms;                  /* -1: null */
+};
+
+/* -1 where the line is not a JSON object with `seq`. */
+MUST_USE int log_record_parse(struct slice line, struct log_record *ret);
+void log_record_clear(struct log_record *r);
