@@ -69,26 +69,16 @@ int ca_new(const char *common_name, unsigned days, struct ca **ret, struct err *
     return 0;
 }
 
-/* Without it OpenSSL would ask for a passphrase on the terminal. */
-static int no_passphrase(char *buffer, int size, int writing, void *arg)
-{
-    (void)buffer;
-    (void)size;
-    (void)writing;
-    (void)arg;
-    return -1;
-}
-
 static int read_pem(struct ca *ca, struct slice cert_pem, struct slice key_pem, struct err *e)
 {
     AUTO_OSSL(BIO) *cert = BIO_new_mem_buf(cert_pem.ptr, (int)cert_pem.len);
     AUTO_OSSL(BIO) *key = BIO_new_mem_buf(key_pem.ptr, (int)key_pem.len);
     if (!cert || !key)
         return tls_err(e, "cannot read the CA");
-    ca->cert = PEM_read_bio_X509(cert, NULL, no_passphrase, NULL);
+    ca->cert = PEM_read_bio_X509(cert, NULL, tls_no_passphrase, NULL);
     if (!ca->cert)
         return tls_err(e, "the CA certificate is not a PEM certificate");
-    ca->key = PEM_read_bio_PrivateKey(key, NULL, no_passphrase, NULL);
+    ca->key = PEM_read_bio_PrivateKey(key, NULL, tls_no_passphrase, NULL);
     if (!ca->key)
         return tls_err(e, "the CA key is not a PEM private key without a passphrase");
     return 0;
@@ -151,7 +141,7 @@ int ca_cert_pem(const struct ca *ca, struct buf *out, struct err *e)
 int ca_key_pem(const struct ca *ca, struct buf *out, struct err *e)
 {
     AUTO_OSSL(BIO) *bio = BIO_new(BIO_s_secmem());
-    if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, ca->key, NULL, NULL, 0, no_passphrase, NULL) != 1 ||
+    if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, ca->key, NULL, NULL, 0, tls_no_passphrase, NULL) != 1 ||
         append_bio(bio, out) < 0)
         return tls_err(e, "cannot write the CA key as PEM");
     return 0;

@@ -30,9 +30,7 @@ static void print_subject(X509 *cert, char ret[SUBJECT_BYTES])
 {
     AUTO_OSSL(BIO) *bio = BIO_new(BIO_s_mem());
     int n = 0;
-    if (bio && cert &&
-        X509_NAME_print_ex(bio, X509_get_subject_name(cert), 0,
-                           ASN1_STRFLGS_RFC2253 | XN_FLAG_SEP_CPLUS_SPC | XN_FLAG_FN_SN) >= 0)
+    if (bio && cert && X509_NAME_print_ex(bio, X509_get_subject_name(cert), 0, TLS_NAME_FORMAT) >= 0)
         n = BIO_read(bio, ret, SUBJECT_BYTES - 1);
     ret[n > 0 ? n : 0] = '\0';
 }

@@ -26,6 +26,12 @@ DEFINE_AUTO_OSSL(X509_NAME, X509_NAME_free)
 /* err_set with OpenSSL's own reason at the end; empties OpenSSL's error queue. */
 int tls_err(struct err *e, const char *fmt, ...) PRINTF(2, 3);
 
+/* For PEM readers: without it OpenSSL would ask for a passphrase on the terminal. */
+int tls_no_passphrase(char *buffer, int size, int writing, void *arg);
+
+/* How names are written: "O=…, CN=…" in ASCII with everything else escaped, since they may be hostile. */
+#define TLS_NAME_FORMAT (ASN1_STRFLGS_RFC2253 | XN_FLAG_SEP_CPLUS_SPC | XN_FLAG_FN_SN)
+
 /* --- certificates (cert.c) --- */
 
 enum { TLS_TICKET_KEY_BYTES = 80 }; /* what SSL_CTX_set_tlsext_ticket_keys(3) takes: name, AES and HMAC keys */

@@ -11,6 +11,8 @@ noinst_LIBRARIES += %D%/libtls.a
 	%D%/conn.h \
 	%D%/conn_internal.h \
 	%D%/context.c \
+	%D%/describe.c \
+	%D%/describe.h \
 	%D%/internal.h \
 	%D%/keeper.c \
 	%D%/keeper.h \
@@ -18,6 +20,8 @@ noinst_LIBRARIES += %D%/libtls.a
 	%D%/mint.c \
 	%D%/name.c \
 	%D%/name.h \
+	%D%/roots.c \
+	%D%/roots.h \
 	%D%/server.c \
 	%D%/trust.c \
 	%D%/trust_internal.h \

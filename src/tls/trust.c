@@ -5,16 +5,6 @@
 #include <openssl/pem.h>
 #include <stdlib.h>
 
-/* Files of roots hold nothing that is encrypted; without this OpenSSL would ask on the terminal. */
-static int no_passphrase(char *buffer, int size, int writing, void *arg)
-{
-    (void)buffer;
-    (void)size;
-    (void)writing;
-    (void)arg;
-    return -1;
-}
-
 int pem_each_certificate(struct slice pem, int (*each)(void *arg, X509 *cert), void *arg, size_t *ret_count,
                          struct err *e)
 {
@@ -22,7 +12,7 @@ int pem_each_certificate(struct slice pem, int (*each)(void *arg, X509 *cert), v
     size_t count = 0;
     ERR_clear_error();
     for (;; count++) {
-        AUTO_OSSL(X509) *cert = bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
+        AUTO_OSSL(X509) *cert = bio ? PEM_read_bio_X509(bio, NULL, tls_no_passphrase, NULL) : NULL;
         if (!cert)
             break;
         if (each(arg, cert) < 0)

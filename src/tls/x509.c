@@ -22,6 +22,15 @@ int tls_err(struct err *e, const char *fmt, ...)
     return reason ? err_set(e, "%s: %s", text, reason) : err_set(e, "%s", text);
 }
 
+int tls_no_passphrase(char *buffer, int size, int writing, void *arg)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    (void)arg;
+    return -1;
+}
+
 int x509_seconds(const ASN1_TIME *t, int64_t *ret)
 {
     struct tm tm;

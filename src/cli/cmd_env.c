@@ -1,0 +1,167 @@
+/* exeat env: the variables that lead a program through a running proxy, as lines for a POSIX shell. */
+#include "app/config.h"
+#include "app/env.h"
+#include "app/trustfiles.h"
+#include "base/crypto.h"
+#include "base/io.h"
+#include "cli/commands.h"
+#include "cli/daemon_config.h"
+#include "cli/options.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum { TOKEN_BYTES_MAX = 4096 };
+
+struct env_options {
+    const char *config, *task, *format;
+};
+
+static const struct option_row rows[] = {
+    OPTION_TEXT(struct env_options, config, "config", "FILE", "the configuration of the proxy (" DEFAULT_CONFIG ")"),
+    OPTION_TEXT(struct env_options, task, "task", "NAME", "the task to use it as (not needed where there is one)"),
+    OPTION_TEXT(struct env_options, format, "format", "FORMAT", "sh, the only one in this version"),
+};
+
+static const struct option_usage usage = {
+    .synopsis = "exeat env [OPTION]...",
+    .about = "Prints `export NAME='value'` lines; use them as: eval \"$(exeat env --task NAME)\"\n"
+             "They name the proxy with the task's token, and files that make programs trust its CA. The token is\n"
+             "a secret: whoever has it acts as the task.",
+    .rows = rows,
+    .count = ARRAY_LEN(rows),
+};
+
+static int complain(const char *text)
+{
+    fprintf(stderr, "exeat env: %s\n", text);
+    return EXIT_ERROR;
+}
+
+static int check_format(const char *format)
+{
+    static const char *const later[] = {"fish", "json", "dotenv"};
+    if (!format || strcmp(format, "sh") == 0)
+        return EXIT_OK;
+    for (size_t i = 0; i < ARRAY_LEN(later); i++)
+        if (strcmp(format, later[i]) == 0)
+            return options_wrong("env", "--format %s is not available in this version yet: use sh", format);
+    return options_wrong("env", "--format: there is no format %s; use sh", format);
+}
+
+/* NULL, and said why, where it is not clear which. */
+static const struct config_task *choose_task(const struct config *c, const char *name)
+{
+    const struct config_task *task = name ? config_find_task(c, name) : c->task_count == 1 ? c->tasks : NULL;
+    if (task)
+        return task;
+    if (name)
+        fprintf(stderr, "exeat env: there is no task `%s` in %s", name, c->file);
+    else
+        fprintf(stderr, "exeat env: --task is needed, since %s has %zu tasks", c->file, c->task_count);
+    for (size_t i = 0; i < c->task_count; i++)
+        fprintf(stderr, "%s%s", i ? ", " : ": ", c->tasks[i].name);
+    fputc('\n', stderr);
+    return NULL;
+}
+
+/* A token file's text without the newline that editors put at its end. */
+static int read_token(const struct config_task *task, struct buf *ret, struct err *e)
+{
+    if (task->token)
+        return buf_append(ret, slice_str(task->token)) == 0 ? 0 : err_set(e, "the token is too long");
+    if (!task->token_file)
+        return 0;
+    if (io_read_file(task->token_file, ret, e) < 0)
+        return -1;
+    while (buf_len(ret) && strchr("\r\n", ret->data[ret->end - 1]))
+        buf_truncate(ret, buf_len(ret) - 1);
+    return buf_len(ret) ? 0 : err_set(e, "%s: holds no token", task->token_file);
+}
+
+/* Where a program on this machine reaches a listener: one on all addresses is reached by loopback. */
+static int choose_listener(const struct config *c, char ret_host[FETCH_ADDRESS_TEXT], uint16_t *ret_port, struct err *e)
+{
+    static const uint8_t any[16], loopback4[4] = {127, 0, 0, 1};
+    if (c->listen_count == 0)
+        return err_set(e, "%s: it listens nowhere", c->file);
+    struct fetch_address a = c->listen[0].address;
+    size_t bytes = a.family == AF_INET ? 4 : 16;
+    if (a.port == 0)
+        return err_set(e, "%s:%u:%u: with port 0 only the running proxy knows its port", c->file, c->listen[0].line,
+                       c->listen[0].column);
+    if (memcmp(a.bytes, any, bytes) == 0) {
+        if (a.family == AF_INET)
+            memcpy(a.bytes, loopback4, sizeof loopback4);
+        else
+            a.bytes[15] = 1;
+    }
+    fetch_address_print(&a, ret_host);
+    *ret_port = a.port;
+    return 0;
+}
+
+/* POSIX 2.2.2: inside single quotes nothing is special but the quote itself. */
+static int print_sh(void *arg, const char *name, const char *value)
+{
+    (void)arg;
+    printf("export %s='", name);
+    for (const char *at = value; *at; at++) {
+        if (*at == '\'')
+            fputs("'\\''", stdout);
+        else
+            putchar(*at);
+    }
+    fputs("'\n", stdout);
+    return 0;
+}
+
+/* The variables are right all the same: the proxy may be about to start. */
+static void warn_missing(const struct trustfiles *files)
+{
+    if (access(files->bundle, R_OK) < 0 || access(files->ca, R_OK) < 0 || access(files->java, R_OK) < 0)
+        fprintf(stderr, "exeat env: %s is not there (or not readable) yet: `exeat proxy` writes it when it starts\n",
+                files->bundle);
+}
+
+static int print_env(const struct config *c, const struct config_task *task, struct err *e)
+{
+    struct trustfiles files;
+    char host[FETCH_ADDRESS_TEXT];
+    AUTO_BUF token = BUF_INIT(TOKEN_BYTES_MAX);
+    struct env_inputs in = {
+        .proxy_host = host, .bundle = files.bundle, .ca = files.ca, .trust_store = files.java};
+    if (trustfiles_paths(c->state, &files, e) < 0 || read_token(task, &token, e) < 0 ||
+        choose_listener(c, host, &in.proxy_port, e) < 0)
+        return -1;
+    if (buf_len(&token)) {
+        in.task = task->name;
+        in.token = buf_slice(&token);
+    }
+    int r = env_each(&in, print_sh, NULL, e);
+    if (token.data)
+        crypto_wipe(token.data, token.size);
+    warn_missing(&files);
+    return r;
+}
+
+int cmd_env(int argc, char **argv)
+{
+    struct env_options o = {0};
+    struct err e = {0};
+    int first;
+    enum option_result parsed = options_parse(&usage, argc, argv, &o, &first);
+    if (parsed != OPTIONS_READY)
+        return parsed == OPTIONS_HELPED ? EXIT_OK : EXIT_ERROR;
+    if (first < argc)
+        return options_wrong("env", "it takes options only, not %s", argv[first]);
+    if (check_format(o.format) != EXIT_OK)
+        return EXIT_ERROR;
+    AUTO(config) *config = NULL;
+    if (daemon_config_load("env", o.config, &config) < 0)
+        return EXIT_ERROR;
+    const struct config_task *task = choose_task(config, o.task);
+    if (!task)
+        return EXIT_ERROR;
+    return print_env(config, task, &e) == 0 ? EXIT_OK : complain(e.text);
+}
