@@ -1,0 +1,122 @@
+/* The answer to a request that does not pass: for the agent, in words that it can act on.
+ *
+ * It names no address, no secret and no rule's content (design: Policy; interfaces.md 2). */
+#include "audit/redact.h"
+#include "base/json.h"
+#include "proxy/exchange.h"
+
+enum { PAGE_BYTES = 16 << 10, URL_SHOWN_BYTES = 2048 };
+
+static const char *status_phrase(unsigned status)
+{
+    static const struct {
+        unsigned status;
+        const char *phrase;
+    } phrases[] = {
+        {400, "Bad Request"},
+        {403, "Forbidden"},
+        {407, "Proxy Authentication Required"},
+        {408, "Request Timeout"},
+        {413, "Content Too Large"},
+        {421, "Misdirected Request"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(phrases); i++)
+        if (phrases[i].status == status)
+            return phrases[i].phrase;
+    return "Error";
+}
+
+/* What the author of a deny rule wrote for the agent, else the reason's own sentence. */
+static const char *message_of(const struct exchange *x, enum reason reason)
+{
+    if (reason == REASON_DENIED_BY_RULE && x->verdict.rule) {
+        struct policy_rule_info info;
+        policy_rule_info(x->verdict.rule, &info);
+        if (info.message)
+            return info.message;
+    }
+    return reason_sentence(reason);
+}
+
+static const char *nearest_name(const struct exchange *x)
+{
+    if (!x->verdict.nearest)
+        return NULL;
+    struct policy_rule_info info;
+    policy_rule_info(x->verdict.nearest, &info);
+    return info.name;
+}
+
+static void write_json(const struct exchange *x, enum reason reason, struct slice url, struct buf *page)
+{
+    char hint[ULID_BYTES + 16] = "exeat why ";
+    memcpy(hint + 10, x->id, ULID_BYTES);
+    struct json j = JSON_INIT(page);
+    json_object(&j);
+    json_kv_str(&j, "error", "exeat");
+    json_kv_str(&j, "reason", reason_id(reason));
+    json_kv_str(&j, "message", message_of(x, reason));
+    json_key(&j, "method");
+    x->method.ptr ? json_slice(&j, x->method) : json_null(&j);
+    json_key(&j, "url");
+    url.ptr ? json_slice(&j, url) : json_null(&j);
+    json_kv_str(&j, "nearest", nearest_name(x));
+    json_kv_str(&j, "hint", hint);
+    json_kv_str(&j, "id", x->id);
+    json_key(&j, "pending");
+    json_null(&j);
+    json_object_end(&j);
+    if (j.failed || buf_append(page, SLICE("\n")) < 0)
+        buf_clear(page);
+}
+
+static void write_text(const struct exchange *x, enum reason reason, struct slice url, struct buf *page)
+{
+    bool failed = reason_status(reason) >= 500;
+    int put = buf_printf(page, "exeat: this request %s. %s\n\n", failed ? "failed" : "was blocked", message_of(x, reason));
+    if (put == 0 && x->method.ptr && url.ptr)
+        put = buf_printf(page, "  request: %.*s %.*s\n", SLICE_FMT(x->method), SLICE_FMT(url));
+    if (put == 0)
+        put = buf_printf(page, "  reason:  %s\n", reason_id(reason));
+    if (put == 0 && nearest_name(x))
+        put = buf_printf(page, "  nearest: the rule \"%s\"\n", nearest_name(x));
+    if (put < 0 || buf_printf(page, "\n%s\nMore: exeat why %s\n", reason_hint(reason), x->id) < 0)
+        buf_clear(page);
+}
+
+static int write_head(const struct exchange *x, enum reason reason, bool close, size_t length, struct buf *out)
+{
+    unsigned status = reason_status(reason);
+    if (buf_printf(out,
+                   "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n"
+                   "Exeat-Reason: %s\r\n",
+                   status, status_phrase(status), x->wants_json ? "application/json" : "text/plain; charset=utf-8",
+                   length, reason_id(reason)) < 0)
+        return -1;
+    if (status == 407 && buf_append(out, SLICE("Proxy-Authenticate: Basic realm=\"exeat\"\r\n")) < 0)
+        return -1;
+    if (status == 429 && buf_append(out, SLICE("Retry-After: 60\r\n")) < 0)
+        return -1;
+    return buf_append(out, close ? SLICE("Connection: close\r\n\r\n") : SLICE("\r\n"));
+}
+
+int blockpage_write(const struct exchange *x, enum reason reason, bool close, struct buf *out)
+{
+    struct buf page = BUF_INIT(PAGE_BYTES), scratch = BUF_INIT(REDACT_SCRATCH_BYTES);
+    struct slice url = x->url.ptr ? redact_url(x->url, false, URL_SHOWN_BYTES, &scratch) : x->url;
+    if (x->wants_json)
+        write_json(x, reason, url, &page);
+    else
+        write_text(x, reason, url, &page);
+    int put = write_head(x, reason, close, buf_len(&page), out);
+    if (put == 0 && !x->head_request)
+        put = buf_append(out, buf_slice(&page));
+    buf_free(&page);
+    buf_free(&scratch);
+    return put;
+}

@@ -1,0 +1,214 @@
+#include "proxy/exchange.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void record_written(struct audit_ticket *t, bool ok);
+
+struct exchange *exchange_new(struct conn *c, enum audit_kind kind)
+{
+    struct exchange *x = calloc(1, sizeof *x);
+    if (!x)
+        return NULL;
+    struct worker *w = c->worker;
+    x->conn = c;
+    x->kind = kind;
+    x->arena = ARENA_INIT(EXCHANGE_ARENA_BYTES);
+    x->snapshot = proxy_snapshot_ref(w->snapshot);
+    x->wall_ms = clock_wall_ms();
+    x->started = clock_mono_ns();
+    ulid_make(x->wall_ms, x->id);
+    size_t head_max = snapshot_limits(w->snapshot)->head_size;
+    x->up_out = BUF_INIT(head_max + 2 * HIGH_WATER);
+    x->up_in = BUF_INIT(head_max + HIGH_WATER);
+    x->body_max = UINT64_MAX;
+    x->request_done = true;
+    list_init(&x->young);
+    list_init(&x->ticket.node);
+    x->ticket.written = record_written;
+    c->exchange = x;
+    return x;
+}
+
+void exchange_free(struct exchange *x)
+{
+    if (!x)
+        return;
+    struct worker *w = x->conn->worker;
+    if (x->ticket_state == TICKET_PENDING)
+        audit_ticket_forget(&x->ticket);
+    list_remove(&x->young);
+    upstream_drop(x, true);
+    if (x->slot)
+        inflight_clear(x->slot);
+    blocks_take(&w->blocks, &x->up_out);
+    blocks_take(&w->blocks, &x->up_in);
+    proxy_snapshot_free(x->snapshot);
+    arena_free(&x->arena);
+    x->conn->exchange = NULL;
+    free(x);
+}
+
+static const char *verdict_text(const struct exchange *x)
+{
+    return x->blocked ? "block" : "allow";
+}
+
+static struct audit_event event_of(const struct exchange *x, enum audit_kind kind)
+{
+    const struct conn *c = x->conn;
+    return (struct audit_event){
+        .kind = kind,
+        .id = x->id,
+        .wall_ms = x->wall_ms,
+        .task = c->task ? c->task->name : NULL,
+        .verdict = verdict_text(x),
+        .would_block = x->verdict.would_block && !x->blocked,
+        .reason = x->reason,
+        .rule = x->verdict.rule,
+        .nearest = x->verdict.nearest,
+        .method = x->method,
+        .url = x->url,
+        .protocol = "http/1.1",
+        .status = x->status,
+        .sent = x->sent,
+        .received = x->received,
+        .ns = clock_mono_ns() - x->started,
+        .upstream_address = x->up_address[0] ? x->up_address : NULL,
+        .upstream_port = x->up_port,
+        .upstream_protocol = x->up_address[0] ? "http/1.1" : NULL,
+        .upstream_tls = x->up_tls,
+        .client_address = c->peer_text,
+        .detail = x->detail[0] ? x->detail : NULL,
+        .outcome = x->outcome,
+    };
+}
+
+void exchange_record_open(struct exchange *x)
+{
+    list_remove(&x->young);
+    struct audit_event ev = event_of(x, AUDIT_OPEN);
+    ev.ns = -1;
+    ev.status = 0;
+    if (audit_queue(x->conn->worker->audit, &ev, NULL) == 0)
+        x->conn->worker->queued++;
+}
+
+static void record_written(struct audit_ticket *t, bool ok)
+{
+    struct exchange *x = CONTAINER_OF(t, struct exchange, ticket);
+    x->ticket_state = ok ? TICKET_WRITTEN : TICKET_FAILED;
+    conn_pump(x->conn);
+}
+
+/* The log did not take the record.  What was held back must not leave; a client that has nothing of the
+ * answer yet is told why. */
+static bool replace_unrecorded(struct exchange *x)
+{
+    struct conn *c = x->conn;
+    if (x->to_client > 0)
+        return false;
+    buf_clear(&c->out);
+    c->close_after = true;
+    c->cut = false;
+    return blockpage_write(x, REASON_AUDIT_UNAVAILABLE, true, &c->out) == 0;
+}
+
+bool exchange_commit_step(struct conn *c)
+{
+    struct exchange *x = c->exchange;
+    if (x->ticket_state == TICKET_PENDING)
+        return false;
+    if (x->ticket_state == TICKET_FAILED && !replace_unrecorded(x)) {
+        conn_close(c, true);
+        return false;
+    }
+    exchange_free(x);
+    if (c->cut) {
+        conn_close(c, true);
+        return false;
+    }
+    conn_enter(c, CONN_FLUSH);
+    return true;
+}
+
+void exchange_complete(struct exchange *x)
+{
+    struct conn *c = x->conn;
+    list_remove(&x->young);
+    conn_enter(c, CONN_COMMIT);
+    conn_timer(c, TIMER_IDLE, snapshot_timeouts(x->snapshot)->idle);
+    struct audit_event ev = event_of(x, x->kind);
+    bool queued = audit_queue(c->worker->audit, &ev, &x->ticket) == 0;
+    x->ticket_state = queued ? TICKET_PENDING : TICKET_FAILED;
+    c->worker->queued += queued;
+}
+
+static void set_detail(struct exchange *x, const char *detail)
+{
+    if (detail)
+        snprintf(x->detail, sizeof x->detail, "%s", detail);
+}
+
+/* The request's body was not read to its end: nothing after it can be understood. */
+static bool must_close(const struct exchange *x)
+{
+    const struct conn *c = x->conn;
+    return !x->client_keep_alive || !x->request_done || c->blocked_tunnel || c->eof || c->worker->draining;
+}
+
+static void answer_block_page(struct exchange *x, enum reason reason)
+{
+    struct conn *c = x->conn;
+    c->close_after = must_close(x);
+    x->status = reason_status(reason);
+    blocks_give(&c->worker->blocks, &c->out);
+    if (blockpage_write(x, reason, c->close_after, &c->out) < 0) {
+        conn_close(c, true);
+        return;
+    }
+    x->response_begun = true;
+    exchange_complete(x);
+}
+
+void exchange_refuse(struct exchange *x, enum reason reason, const char *detail)
+{
+    x->blocked = true;
+    x->verdict.would_block = false;
+    x->reason = reason;
+    set_detail(x, detail);
+    upstream_drop(x, true);
+    if (x->response_begun) {
+        x->outcome = "aborted";
+        x->conn->cut = true;
+        exchange_complete(x);
+        return;
+    }
+    answer_block_page(x, reason);
+}
+
+void exchange_fail(struct exchange *x, enum reason reason, const char *detail)
+{
+    x->reason = reason;
+    set_detail(x, detail);
+    upstream_drop(x, true);
+    if (!x->response_begun) {
+        answer_block_page(x, reason);
+        return;
+    }
+    x->outcome = "aborted";
+    x->conn->cut = true;
+    exchange_complete(x);
+}
+
+/* Nobody waits for an answer: the record is queued without a ticket. */
+void exchange_abandoned(struct exchange *x)
+{
+    x->outcome = "aborted";
+    set_detail(x, "the client closed the connection");
+    struct audit_event ev = event_of(x, x->kind);
+    if (audit_queue(x->conn->worker->audit, &ev, NULL) == 0)
+        x->conn->worker->queued++;
+}

@@ -1,0 +1,105 @@
+/* One request and its response: judged, forwarded or blocked, recorded.
+ *
+ * Its memory comes from the exchange's arena and the worker's blocks and goes back at the end.
+ * Nothing is resolved, dialled or sent before the verdict.
+ */
+#pragma once
+#include "base/ulid.h"
+#include "http/h1.h"
+#include "proxy/conn.h"
+
+enum { EXCHANGE_ARENA_BYTES = 192 << 10, EXCHANGE_DETAIL_BYTES = 256 };
+
+struct exchange {
+    struct conn *conn;
+    struct list young; /* node of worker->young until its `open` record is written */
+    struct arena arena;
+    struct proxy_snapshot *snapshot; /* keeps the rules alive that the verdict names */
+    enum audit_kind kind;            /* request, or connect for a CONNECT that got no further */
+    char id[ULID_BYTES];
+    int64_t wall_ms, started; /* when the head was complete */
+
+    struct slice method, url; /* in the arena; ptr NULL where unknown */
+    struct http_target target;
+    struct verdict verdict;
+    enum reason reason;
+    bool blocked;      /* the record's verdict */
+    bool wants_json;   /* Accept: application/json */
+    bool head_request; /* the answer has no body */
+    bool http10;       /* the client cannot read chunks */
+    bool client_keep_alive;
+    const char *outcome;
+    char detail[EXCHANGE_DETAIL_BYTES];
+
+    struct inflight_slot *slot;
+    struct fetch_op *op;
+    struct fetch_conn *up;
+    struct stream up_stream;
+    bool up_readable, up_eof;
+    struct buf up_out, up_in;
+    size_t up_head_seen;
+
+    struct h1_body request_body, response_body;
+    uint64_t body_max; /* of the rule */
+    bool request_chunked, request_done;
+    bool response_begun;    /* its final head stands in conn->out, or was sent */
+    bool response_chunked;  /* towards the client */
+    bool response_close;    /* ended by the end of the connection (HTTP/1.0 clients) */
+    bool up_keep_alive;
+    bool request_lost; /* the origin takes no more of it; its answer may be there all the same */
+    bool retried;
+
+    unsigned status;
+    uint64_t sent, received;
+    char up_address[FETCH_ADDRESS_TEXT];
+    uint16_t up_port;
+    const char *up_tls;
+
+    uint64_t to_client; /* bytes of the answer that have left */
+    struct audit_ticket ticket;
+    enum { TICKET_NONE, TICKET_PENDING, TICKET_WRITTEN, TICKET_FAILED } ticket_state;
+};
+
+MUST_USE struct exchange *exchange_new(struct conn *c, enum audit_kind kind);
+void exchange_free(struct exchange *x);
+
+/* A request whose head was parsed (worker->request): finds out who asks and what for, judges, and starts
+ * or refuses it (request.c). */
+void request_begin(struct conn *c);
+/* A CONNECT (intercept.c). */
+void intercept_connect(struct exchange *x, const struct h1_request *r);
+/* Who asks, for a request on the explicit proxy's own connection: 0, or the exchange is refused already. */
+MUST_USE int request_identify(struct exchange *x, const struct h1_request *r,
+                              const struct snapshot_task **ret_task);
+
+/* Answers with a block page and records it; `detail` (literal or copied) may be NULL. */
+void exchange_refuse(struct exchange *x, enum reason reason, const char *detail);
+/* An allowed request that the origin or the way there failed: 502/504 while nothing of a response was
+ * sent, else the client's connection is aborted. */
+void exchange_fail(struct exchange *x, enum reason reason, const char *detail);
+void exchange_arm(struct exchange *x);
+/* No byte of a body has moved within timeouts.body_stall. */
+void exchange_stalled(struct exchange *x);
+/* The client has gone away. */
+void exchange_abandoned(struct exchange *x);
+/* The whole response stands in conn->out: queue the record and wait for it (CONN_COMMIT). */
+void exchange_complete(struct exchange *x);
+/* The step of CONN_COMMIT: lets the answer go once its record is on file. */
+bool exchange_commit_step(struct conn *c);
+/* A record of kind `open` for what lasts or sends much. */
+void exchange_record_open(struct exchange *x);
+
+/* upstream.c */
+void upstream_begin(struct exchange *x, bool fresh);
+bool upstream_step(struct exchange *x);
+void upstream_drop(struct exchange *x, bool abort);
+/* What to wait for on the origin's side. */
+void upstream_want(struct exchange *x);
+int forward_request_head(struct exchange *x, const struct h1_request *r);
+int forward_response_head(struct exchange *x, const struct h1_response *r);
+
+/* blockpage.c: appends a whole response to `out`. `close`: says that the connection ends with it. */
+MUST_USE int blockpage_write(const struct exchange *x, enum reason reason, bool close, struct buf *out);
+
+/* Above this many unsent bytes on one side, the other side is not read. */
+enum { HIGH_WATER = 16 << 10 };

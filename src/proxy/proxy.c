@@ -1,0 +1,97 @@
+#include "proxy/proxy.h"
+
+#include "proxy/worker.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct proxy {
+    struct tls_key *leaf;
+    struct task_table *tasks;
+    _Atomic unsigned busy; /* workers that still have connections */
+    void (*drained)(void *arg);
+    void *arg;
+    unsigned count;
+    struct worker workers[];
+};
+
+int proxy_start(const struct proxy_setup *setup, struct proxy **ret, struct err *e)
+{
+    struct proxy *p = calloc(1, sizeof *p + setup->workers * sizeof p->workers[0]);
+    if (!p)
+        return err_set(e, "no memory for %u workers", setup->workers);
+    p->drained = setup->drained;
+    p->arg = setup->arg;
+    p->busy = setup->workers;
+    p->tasks = task_table_new();
+    int failed = p->tasks ? tls_key_new(&p->leaf, e) : err_set(e, "no memory for the tasks");
+    while (!failed && p->count < setup->workers) {
+        struct worker *w = &p->workers[p->count];
+        w->index = p->count++;
+        w->proxy = p;
+        w->tasks = p->tasks;
+        w->inbox.keeper = -1;
+        failed = worker_start(w, setup, p->leaf, e);
+    }
+    if (failed) {
+        proxy_stop(p);
+        return -1;
+    }
+    *ret = p;
+    return 0;
+}
+
+void proxy_worker_drained(struct proxy *p)
+{
+    if (atomic_fetch_sub(&p->busy, 1) == 1 && p->drained)
+        p->drained(p->arg);
+}
+
+void proxy_reload(struct proxy *p, struct proxy_snapshot *snapshot)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        struct worker *w = &p->workers[i];
+        pthread_mutex_lock(&w->inbox.lock);
+        struct proxy_snapshot *unread = w->inbox.snapshot;
+        w->inbox.snapshot = proxy_snapshot_ref(snapshot);
+        pthread_mutex_unlock(&w->inbox.lock);
+        proxy_snapshot_free(unread);
+        worker_wake(w);
+    }
+}
+
+void proxy_set_keepers(struct proxy *p, const int *keepers)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        struct worker *w = &p->workers[i];
+        pthread_mutex_lock(&w->inbox.lock);
+        int unread = w->inbox.keeper;
+        w->inbox.keeper = keepers[i];
+        pthread_mutex_unlock(&w->inbox.lock);
+        fd_auto_close(&unread);
+        worker_wake(w);
+    }
+}
+
+void proxy_drain(struct proxy *p)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        struct worker *w = &p->workers[i];
+        pthread_mutex_lock(&w->inbox.lock);
+        w->inbox.drain = true;
+        pthread_mutex_unlock(&w->inbox.lock);
+        worker_wake(w);
+    }
+}
+
+void proxy_stop(struct proxy *p)
+{
+    if (!p)
+        return;
+    for (unsigned i = 0; i < p->count; i++)
+        worker_join_and_free(&p->workers[i]);
+    task_table_free(p->tasks);
+    tls_key_free(p->leaf);
+    free(p);
+}

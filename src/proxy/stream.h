@@ -1,0 +1,20 @@
+/* Bytes over a descriptor, plain or through TLS, with one set of results (enum tls_result). */
+#pragma once
+#include "base/buf.h"
+#include "tls/conn.h"
+
+struct stream {
+    int fd;
+    struct tls_conn *tls; /* NULL: plain TCP */
+    bool want_write;      /* the last call waits for the descriptor to become writable */
+    bool read_wants_write; /* a TLS read waits for that (a key update) */
+};
+
+/* One read of at most `len` bytes into the buffer's free space: bytes (> 0), 0 for a clean end, else an
+ * enum tls_result; TLS_FAILED also when the buffer has no room. */
+MUST_USE ssize_t stream_read(struct stream *s, struct buf *in, size_t len);
+/* Writes from the front of the buffer and consumes what went out, until it is empty or the descriptor
+ * is full.  Bytes written (0 or more), or TLS_FAILED. */
+MUST_USE ssize_t stream_flush(struct stream *s, struct buf *out);
+/* Bytes that can be read without waiting for the descriptor. */
+bool stream_has_pending(const struct stream *s);

@@ -1,0 +1,373 @@
+/* The origin's side of an exchange: the body there, the response back. */
+#include "proxy/exchange.h"
+
+#include <stdio.h>
+
+enum { READ_BYTES = 16 << 10, OPEN_RECORD_BYTES = 64 << 10 };
+
+/* --- getting a connection --- */
+
+static void up_ready(struct loop_io *io, int events)
+{
+    struct fetch_conn *up = CONTAINER_OF(io, struct fetch_conn, io);
+    struct exchange *x = up->arg;
+    if (events & LOOP_READ || x->up_stream.read_wants_write)
+        x->up_readable = true;
+    conn_pump(x->conn);
+}
+
+static void attach(struct exchange *x, struct fetch_conn *up)
+{
+    x->up = up;
+    x->up_stream = (struct stream){.fd = up->fd, .tls = up->tls};
+    x->up_readable = x->up_eof = false;
+    up->arg = x;
+    up->io.ready = up_ready;
+    fetch_address_print(&up->peer, x->up_address);
+    x->up_port = up->peer.port;
+    x->up_tls = up->tls ? tls_version_name(up->tls) : NULL;
+}
+
+static enum reason reason_of_fetch(enum fetch_fault fault)
+{
+    static const enum reason reasons[] = {
+        [FETCH_ADDRESS_BLOCKED] = REASON_ADDRESS_BLOCKED, [FETCH_DNS] = REASON_UPSTREAM_DNS,
+        [FETCH_REFUSED] = REASON_UPSTREAM_REFUSED,        [FETCH_TLS] = REASON_UPSTREAM_TLS,
+        [FETCH_TIMEOUT] = REASON_UPSTREAM_TIMEOUT,        [FETCH_OVERLOADED] = REASON_OVERLOADED,
+    };
+    return (size_t)fault < ARRAY_LEN(reasons) && reasons[fault] ? reasons[fault] : REASON_UPSTREAM_REFUSED;
+}
+
+static void acquired(void *arg, const struct fetch_result *result)
+{
+    struct exchange *x = arg;
+    struct conn *c = x->conn;
+    x->op = NULL;
+    if (result->fault == FETCH_OK)
+        attach(x, result->conn);
+    else if (result->fault == FETCH_ADDRESS_BLOCKED)
+        exchange_refuse(x, REASON_ADDRESS_BLOCKED, result->detail);
+    else
+        exchange_fail(x, reason_of_fetch(result->fault), result->detail);
+    conn_pump(c);
+}
+
+/* A name without a dot is a host of the local network, and only a rule that writes it leads there. */
+static bool writes_single_label(const struct exchange *x)
+{
+    return x->verdict.rule && slice_find(x->target.authority.host, '.') < 0;
+}
+
+void upstream_begin(struct exchange *x, bool fresh)
+{
+    struct conn *c = x->conn;
+    struct fetch_want want = {
+        .task = conn_task_name(c),
+        .scheme = x->target.scheme,
+        .authority = x->target.authority,
+        .single_label_ok = writes_single_label(x),
+    };
+    struct fetch_conn *up = NULL;
+    if (fresh)
+        x->op = fetch_connect(c->worker->fetch, &want, acquired, x);
+    else
+        up = fetch_acquire(c->worker->fetch, &want, acquired, x, &x->op);
+    if (up)
+        attach(x, up);
+    else if (!x->op)
+        exchange_fail(x, REASON_OVERLOADED, "no memory for a connection to the origin");
+}
+
+void upstream_drop(struct exchange *x, bool abort)
+{
+    if (x->op)
+        fetch_cancel(TAKE(x->op));
+    if (!x->up)
+        return;
+    struct fetch_conn *up = TAKE(x->up);
+    up->arg = NULL;
+    x->up_stream = (struct stream){.fd = -1};
+    if (abort)
+        fetch_abort(x->conn->worker->fetch, up);
+    else
+        fetch_release(x->conn->worker->fetch, up, true);
+}
+
+void upstream_want(struct exchange *x)
+{
+    if (!x->up)
+        return;
+    bool read = !x->up_eof && buf_len(&x->conn->out) < HIGH_WATER && buf_len(&x->up_in) < HIGH_WATER;
+    bool write = x->up_stream.want_write || x->up_stream.read_wants_write;
+    loop_io_want(&x->up->io, (read ? LOOP_READ : 0) | (write ? LOOP_WRITE : 0));
+}
+
+/* --- the request's body --- */
+
+/* One piece of the client's body into up_out.  True when something moved. */
+static bool move_request_piece(struct exchange *x)
+{
+    struct conn *c = x->conn;
+    struct slice data;
+    size_t consumed;
+    struct http_problem problem;
+    struct slice in = slice_first(buf_slice(&c->in), HIGH_WATER);
+    if (h1_body_read(&x->request_body, in, &data, &consumed, &problem) < 0) {
+        exchange_refuse(x, reason_of_fault(problem.fault), problem.detail);
+        return false;
+    }
+    if (x->request_body.total > x->body_max) {
+        exchange_refuse(x, REASON_BODY_TOO_LARGE, NULL);
+        return false;
+    }
+    int put = data.len == 0 ? 0 : x->request_chunked ? h1_write_chunk(&x->up_out, data) : buf_append(&x->up_out, data);
+    x->request_done = h1_body_done(&x->request_body);
+    if (put == 0 && x->request_done && x->request_chunked)
+        put = h1_write_last_chunk(&x->up_out);
+    if (put < 0) {
+        exchange_fail(x, REASON_OVERLOADED, "no memory for the body");
+        return false;
+    }
+    buf_consume(&c->in, consumed);
+    exchange_arm(x);
+    return consumed > 0;
+}
+
+static bool read_client(struct exchange *x)
+{
+    struct conn *c = x->conn;
+    if (c->eof || (!c->readable && !stream_has_pending(&c->stream)) || buf_len(&c->in) >= HIGH_WATER)
+        return false;
+    c->readable = false;
+    blocks_give(&c->worker->blocks, &c->in);
+    ssize_t n = stream_read(&c->stream, &c->in, READ_BYTES);
+    if (n == TLS_WANT_READ || n == TLS_WANT_WRITE)
+        return false;
+    if (n > 0)
+        return true;
+    c->eof = true;
+    if (!x->request_done || n != 0)
+        conn_close(c, true); /* cut in the middle: the origin sees an abort, never a whole message */
+    return false;
+}
+
+static bool flush_request(struct exchange *x)
+{
+    if (buf_len(&x->up_out) == 0)
+        return false;
+    ssize_t n = stream_flush(&x->up_stream, &x->up_out);
+    if (n > 0) {
+        x->sent += (uint64_t)n;
+        inflight_sent(x->slot, x->sent, x->received);
+        if (x->sent >= OPEN_RECORD_BYTES && !list_empty(&x->young))
+            exchange_record_open(x);
+        return true;
+    }
+    if (n == 0)
+        return false;
+    if (x->sent == 0 && x->up->reused && !x->retried) {
+        /* A pooled connection that was closed meanwhile: nothing of the request can have been read. */
+        x->retried = true;
+        upstream_drop(x, true);
+        upstream_begin(x, true);
+        return false;
+    }
+    /* The origin may have answered before it stopped reading: its answer is looked for first. */
+    buf_clear(&x->up_out);
+    x->request_lost = true;
+    x->up_readable = true;
+    return true;
+}
+
+static bool request_step(struct exchange *x)
+{
+    bool moved = false;
+    struct conn *c = x->conn;
+    if (!x->request_done && !x->request_lost && buf_len(&c->in) && buf_len(&x->up_out) < HIGH_WATER)
+        moved = move_request_piece(x);
+    if (c->state == CONN_EXCHANGE && x->up)
+        moved = flush_request(x) || moved;
+    if (c->state == CONN_EXCHANGE && (!x->request_done || buf_len(&c->in) == 0))
+        moved = read_client(x) || moved;
+    return moved;
+}
+
+/* --- the response --- */
+
+static void finish(struct exchange *x)
+{
+    struct conn *c = x->conn;
+    bool whole = x->request_done && buf_len(&x->up_out) == 0;
+    bool reusable = whole && x->up_keep_alive && buf_len(&x->up_in) == 0 && !x->up_eof &&
+                    !stream_has_pending(&x->up_stream);
+    if (!whole)
+        c->close_after = true;
+    upstream_drop(x, !reusable);
+    exchange_complete(x);
+}
+
+/* Takes a response head from up_in; true when one was dealt with. */
+static bool take_response_head(struct exchange *x)
+{
+    struct conn *c = x->conn;
+    struct h1_response *r = &c->worker->response;
+    struct slice in = buf_slice(&x->up_in);
+    if (in.len == x->up_head_seen)
+        return false;
+    x->up_head_seen = in.len;
+    size_t consumed;
+    struct http_problem problem;
+    int got = h1_parse_response(in, snapshot_limits(x->snapshot)->head_size, x->method, r, &consumed, &problem);
+    if (got == 0)
+        return false;
+    if (got < 0 || r->status == 101) {
+        exchange_fail(x, REASON_UPSTREAM_PROTOCOL, got < 0 ? problem.detail : "101 without an upgrade");
+        return false;
+    }
+    blocks_give(&c->worker->blocks, &c->out);
+    bool interim = r->status < 200;
+    if ((!interim || !x->http10) && forward_response_head(x, r) < 0) {
+        exchange_fail(x, REASON_UPSTREAM_PROTOCOL, "the response's head is too large");
+        return false;
+    }
+    if (!interim) {
+        x->response_begun = true;
+        x->status = r->status;
+        x->up_keep_alive = r->keep_alive && r->framing != H1_BODY_CLOSE;
+        h1_body_init(&x->response_body, r->framing, r->length);
+        exchange_arm(x);
+    }
+    buf_consume(&x->up_in, consumed);
+    x->up_head_seen = 0;
+    return true;
+}
+
+static bool move_response_piece(struct exchange *x)
+{
+    struct buf *out = &x->conn->out;
+    struct slice data;
+    size_t consumed;
+    struct http_problem problem;
+    struct slice in = slice_first(buf_slice(&x->up_in), HIGH_WATER);
+    if (h1_body_read(&x->response_body, in, &data, &consumed, &problem) < 0) {
+        exchange_fail(x, REASON_UPSTREAM_PROTOCOL, problem.detail);
+        return false;
+    }
+    int put = data.len == 0 ? 0 : x->response_chunked ? h1_write_chunk(out, data) : buf_append(out, data);
+    if (put < 0) {
+        exchange_fail(x, REASON_OVERLOADED, "no memory for the body");
+        return false;
+    }
+    buf_consume(&x->up_in, consumed);
+    return consumed > 0;
+}
+
+/* Everything of the response stands in `out` or has left. */
+static bool response_ended(struct exchange *x)
+{
+    if (x->response_chunked && h1_write_last_chunk(&x->conn->out) < 0) {
+        exchange_fail(x, REASON_OVERLOADED, "no memory for the body");
+        return false;
+    }
+    finish(x);
+    return true;
+}
+
+/* The origin's connection has ended: cleanly (result 0) or cut. */
+static bool origin_ended(struct exchange *x, ssize_t result)
+{
+    x->up_eof = true;
+    if (x->response_begun && result == 0 && h1_body_eof(&x->response_body) == 0)
+        return response_ended(x);
+    if (x->sent == 0 && x->up->reused && !x->retried && !x->response_begun) {
+        x->retried = true;
+        upstream_drop(x, true);
+        upstream_begin(x, true);
+        return false;
+    }
+    bool tls_failed = result == TLS_FAILED && x->up_stream.tls;
+    exchange_fail(x, REASON_UPSTREAM_CLOSED, tls_failed ? tls_failure_text(x->up_stream.tls) : NULL);
+    return false;
+}
+
+static bool read_origin(struct exchange *x)
+{
+    struct conn *c = x->conn;
+    if (!x->up_readable && !stream_has_pending(&x->up_stream))
+        return false;
+    if (buf_len(&c->out) >= HIGH_WATER || buf_len(&x->up_in) >= HIGH_WATER + snapshot_limits(x->snapshot)->head_size)
+        return false;
+    x->up_readable = false;
+    blocks_give(&c->worker->blocks, &x->up_in);
+    ssize_t n = stream_read(&x->up_stream, &x->up_in, READ_BYTES);
+    if (n > 0) {
+        x->received += (uint64_t)n;
+        exchange_arm(x);
+        return true;
+    }
+    if (n == TLS_WANT_READ || n == TLS_WANT_WRITE) {
+        if (!x->request_lost)
+            return false;
+        n = TLS_CUT; /* nothing more can be sent, and no answer is there */
+    }
+    return origin_ended(x, n);
+}
+
+static bool response_step(struct exchange *x)
+{
+    struct conn *c = x->conn;
+    bool took = !x->response_begun && take_response_head(x);
+    if (c->state != CONN_EXCHANGE)
+        return false;
+    if (x->response_begun) {
+        if (buf_len(&c->out) < HIGH_WATER && buf_len(&x->up_in) && !h1_body_done(&x->response_body) &&
+            !move_response_piece(x) && c->state != CONN_EXCHANGE)
+            return false;
+        if (h1_body_done(&x->response_body))
+            return response_ended(x);
+    }
+    return took || (x->up && read_origin(x));
+}
+
+/* What is in `out` before the end of the response may go: it is not the last of it. */
+static bool flush_response(struct exchange *x)
+{
+    struct conn *c = x->conn;
+    if (buf_len(&c->out) == 0)
+        return false;
+    ssize_t n = stream_flush(&c->stream, &c->out);
+    if (n < 0) {
+        conn_close(c, true);
+        return false;
+    }
+    x->to_client += (uint64_t)n;
+    if (n > 0)
+        exchange_arm(x);
+    return n > 0;
+}
+
+bool exchange_step(struct conn *c)
+{
+    struct exchange *x = c->exchange;
+    bool moved = request_step(x);
+    if (c->state == CONN_EXCHANGE && x->up)
+        moved = response_step(x) || moved;
+    if (c->state == CONN_EXCHANGE)
+        moved = flush_response(x) || moved;
+    return moved || c->state != CONN_EXCHANGE;
+}
+
+/* What the exchange waits for, and how long: called whenever a byte has moved. */
+void exchange_arm(struct exchange *x)
+{
+    const struct proxy_timeouts *t = snapshot_timeouts(x->snapshot);
+    if (x->response_begun || !x->request_done)
+        conn_timer(x->conn, TIMER_STALL, t->body_stall);
+    else
+        conn_timer(x->conn, TIMER_RESPONSE_HEAD, t->response_head);
+}
+
+void exchange_stalled(struct exchange *x)
+{
+    exchange_fail(x, REASON_UPSTREAM_TIMEOUT, "no byte of the body within timeouts.body_stall");
+}

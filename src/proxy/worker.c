@@ -1,0 +1,270 @@
+#include "proxy/worker.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proxy/exchange.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { TICK_NS = 250000000, OPEN_RECORD_NS = 1000000000, RETRY_ACCEPT_NS = 100000000 };
+
+/* --- accepting --- */
+
+static void accept_later(struct listener *l)
+{
+    loop_io_want(&l->io, 0);
+    loop_deadline_after(&l->retry, RETRY_ACCEPT_NS);
+    log_error("cannot accept a connection: out of descriptors or memory; new clients wait");
+}
+
+static void retry_accept(struct loop_deadline *d)
+{
+    struct listener *l = CONTAINER_OF(d, struct listener, retry);
+    loop_io_want(&l->io, LOOP_READ);
+}
+
+/* One connection a turn: the other workers get theirs. */
+static void accept_one(struct loop_io *io, int events UNUSED)
+{
+    struct listener *l = CONTAINER_OF(io, struct listener, io);
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    AUTO_FD int fd = accept4(l->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            accept_later(l);
+        return;
+    }
+    struct fetch_address peer;
+    if (fetch_address_from_sockaddr((struct sockaddr *)&sa, len, &peer) < 0)
+        return;
+    if (conn_new(l->worker, fd, &peer) == 0)
+        (void)TAKE_FD(fd);
+}
+
+static int start_listeners(struct worker *w, const struct proxy_setup *setup)
+{
+    w->listeners = calloc(setup->listener_count + 1, sizeof *w->listeners);
+    if (!w->listeners)
+        return -1;
+    w->listener_count = setup->listener_count;
+    for (size_t i = 0; i < w->listener_count; i++) {
+        struct listener *l = &w->listeners[i];
+        l->worker = w;
+        l->fd = setup->listeners[i];
+        loop_io_init(&l->io, w->loop, l->fd, accept_one);
+        loop_deadline_init(&l->retry, w->loop, retry_accept);
+        loop_io_want(&l->io, LOOP_READ);
+    }
+    return 0;
+}
+
+static void stop_listeners(struct worker *w)
+{
+    for (size_t i = 0; i < w->listener_count; i++) {
+        loop_deadline_clear(&w->listeners[i].retry);
+        loop_io_stop(&w->listeners[i].io);
+    }
+    w->listener_count = 0;
+}
+
+/* --- what other threads want --- */
+
+static void use_snapshot(struct worker *w, struct proxy_snapshot *next)
+{
+    struct err e;
+    if (fetch_configure(w->fetch, snapshot_fetch_settings(next), snapshot_generation(next), &e) < 0) {
+        log_error("worker %u keeps the old policies: %s", w->index, e.text);
+        proxy_snapshot_free(next);
+        return;
+    }
+    proxy_snapshot_free(w->snapshot);
+    w->snapshot = next;
+}
+
+static void say_when_drained(struct worker *w)
+{
+    if (w->draining && w->conn_count == 0 && !w->drained_said) {
+        w->drained_said = true;
+        proxy_worker_drained(w->proxy);
+    }
+}
+
+static void begin_drain(struct worker *w)
+{
+    w->draining = true;
+    stop_listeners(w);
+    conn_close_idle(w);
+    say_when_drained(w);
+}
+
+static void take_inbox(struct loop_wake *wake)
+{
+    struct worker *w = CONTAINER_OF(wake, struct worker, inbox_wake);
+    pthread_mutex_lock(&w->inbox.lock);
+    struct proxy_snapshot *snapshot = TAKE(w->inbox.snapshot);
+    int keeper = TAKE_FD(w->inbox.keeper);
+    bool drain = w->inbox.drain, stop = w->inbox.stop;
+    pthread_mutex_unlock(&w->inbox.lock);
+    if (snapshot)
+        use_snapshot(w, snapshot);
+    if (keeper >= 0 && certs_set_keeper(w->certs, keeper) < 0)
+        log_error("worker %u: the new keeper does not answer", w->index);
+    if (drain && !w->draining)
+        begin_drain(w);
+    if (stop)
+        loop_stop(w->loop);
+}
+
+void worker_wake(struct worker *w)
+{
+    loop_wake_send(&w->inbox_wake);
+}
+
+void worker_conn_gone(struct worker *w)
+{
+    w->conn_count--;
+    say_when_drained(w);
+}
+
+/* --- records and time --- */
+
+/* Held-back answers go out here.  An answer may let the next pipelined request in, which queues a record
+ * again: until nothing is queued, or the loop would sleep on it. */
+static void turn_end(void *arg)
+{
+    struct worker *w = arg;
+    while (w->queued) {
+        w->queued = 0;
+        audit_commit(w->audit);
+    }
+    conn_bury(w);
+}
+
+static void deliver(struct loop_wake *wake)
+{
+    struct worker *w = CONTAINER_OF(wake, struct worker, audit_wake);
+    audit_port_deliver(w->audit);
+}
+
+static void wake_for_audit(void *arg)
+{
+    struct worker *w = arg;
+    loop_wake_send(&w->audit_wake);
+}
+
+static void record_lasting(struct worker *w)
+{
+    int64_t before = clock_mono_ns() - OPEN_RECORD_NS;
+    while (!list_empty(&w->young)) {
+        struct exchange *x = LIST_ENTRY(w->young.next, struct exchange, young);
+        if (x->started > before)
+            return;
+        exchange_record_open(x);
+    }
+}
+
+static void tick(struct loop_deadline *d)
+{
+    struct worker *w = CONTAINER_OF(d, struct worker, tick);
+    record_lasting(w);
+    if (w->index == 0)
+        audit_tick(w->log);
+    loop_deadline_after(d, TICK_NS);
+}
+
+/* --- start and end --- */
+
+static int make_parts(struct worker *w, const struct proxy_setup *setup, struct tls_key *leaf, struct err *e)
+{
+    uint8_t public_key[256];
+    size_t len;
+    if (tls_key_public(leaf, public_key, sizeof public_key, &len) < 0)
+        return err_set(e, "the leaf key cannot be read");
+    w->loop = loop_new(false);
+    if (!w->loop)
+        return err_set(e, "no event loop for worker %u", w->index);
+    if (certs_new(w->loop, setup->keepers[w->index], slice_of((char *)public_key, len), &w->certs, e) < 0 ||
+        tls_server_new(leaf, &w->tls, e) < 0 || fetch_new(w->loop, &w->fetch, e) < 0 ||
+        fetch_configure(w->fetch, snapshot_fetch_settings(w->snapshot), snapshot_generation(w->snapshot), e) < 0)
+        return -1;
+    w->audit = audit_port_new(w->log, wake_for_audit, w);
+    if (!w->audit || start_listeners(w, setup) < 0)
+        return err_set(e, "no memory for worker %u", w->index);
+    return 0;
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    loop_run(w->loop);
+    return NULL;
+}
+
+/* Signals are the main thread's. */
+static int start_thread(struct worker *w)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int failed = pthread_create(&w->thread, NULL, run, w);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    w->started = failed == 0;
+    return failed ? -1 : 0;
+}
+
+int worker_start(struct worker *w, const struct proxy_setup *setup, struct tls_key *leaf, struct err *e)
+{
+    w->log = setup->log;
+    w->inflight = setup->inflight;
+    w->snapshot = proxy_snapshot_ref(setup->snapshot);
+    list_init(&w->conns);
+    list_init(&w->graveyard);
+    list_init(&w->young);
+    w->inbox = (struct worker_inbox){.keeper = -1};
+    pthread_mutex_init(&w->inbox.lock, NULL);
+    if (make_parts(w, setup, leaf, e) < 0)
+        return -1;
+    loop_at_turn_end(w->loop, turn_end, w);
+    loop_wake_init(&w->inbox_wake, w->loop, take_inbox);
+    loop_wake_init(&w->audit_wake, w->loop, deliver);
+    loop_deadline_init(&w->tick, w->loop, tick);
+    loop_deadline_after(&w->tick, TICK_NS);
+    return start_thread(w) < 0 ? err_set(e, "cannot start the thread of worker %u", w->index) : 0;
+}
+
+static void close_all(struct worker *w)
+{
+    while (!list_empty(&w->conns))
+        conn_close(LIST_ENTRY(w->conns.next, struct conn, node), true);
+    turn_end(w);
+}
+
+void worker_join_and_free(struct worker *w)
+{
+    if (w->started) {
+        pthread_mutex_lock(&w->inbox.lock);
+        w->inbox.stop = true;
+        pthread_mutex_unlock(&w->inbox.lock);
+        worker_wake(w);
+        pthread_join(w->thread, NULL);
+    }
+    if (w->audit)
+        close_all(w);
+    stop_listeners(w);
+    free(w->listeners);
+    certs_free(w->certs);
+    fetch_free(w->fetch);
+    tls_server_free(w->tls);
+    audit_port_free(w->audit);
+    proxy_snapshot_free(w->snapshot);
+    proxy_snapshot_free(w->inbox.snapshot);
+    fd_auto_close(&w->inbox.keeper);
+    blocks_free(&w->blocks);
+    loop_free(w->loop);
+}

@@ -1,0 +1,76 @@
+/* A worker: one thread, one event loop, its own connections, caches and pools.
+ *
+ * Workers share nothing that a request needs to lock: the snapshot is immutable, the log takes batches.
+ */
+#pragma once
+#include "base/list.h"
+#include "http/h1.h"
+#include "proxy/blocks.h"
+#include "proxy/proxy.h"
+#include "proxy/snapshot.h"
+#include "proxy/tasks.h"
+
+#include <pthread.h>
+
+struct certs;
+struct worker;
+
+struct listener {
+    struct loop_io io;
+    struct loop_deadline retry; /* after EMFILE: accept again later instead of spinning */
+    struct worker *worker;
+    int fd;
+};
+
+/* What other threads want of a worker; taken over at its next wake-up. */
+struct worker_inbox {
+    pthread_mutex_t lock;
+    struct proxy_snapshot *snapshot; /* NULL: no new one */
+    int keeper;                      /* -1: no new one */
+    bool drain, stop;
+};
+
+struct worker {
+    unsigned index;
+    struct proxy *proxy;
+    pthread_t thread;
+    bool started;
+
+    struct loop *loop;
+    struct fetch *fetch;
+    struct tls_server *tls;
+    struct certs *certs;
+    struct audit_port *audit;
+    struct audit_log *log;
+    struct inflight *inflight;
+    struct proxy_snapshot *snapshot;
+    struct task_table *tasks;
+
+    struct listener *listeners;
+    size_t listener_count;
+    struct loop_wake inbox_wake, audit_wake;
+    struct loop_deadline tick;
+    struct worker_inbox inbox;
+
+    struct list conns;     /* all connections */
+    struct list graveyard; /* closed in this turn, freed at its end */
+    struct list young;     /* exchanges without an `open` record, oldest first */
+    size_t conn_count;
+    unsigned queued; /* records queued and not yet committed in this turn */
+    bool draining, drained_said;
+
+    struct blocks blocks;
+    /* Heads are parsed here and serialised at once: no connection holds one. */
+    struct h1_request request;
+    struct h1_response response;
+};
+
+MUST_USE int worker_start(struct worker *w, const struct proxy_setup *setup, struct tls_key *leaf,
+                          struct err *e);
+/* From any thread: looks into the inbox soon. */
+void worker_wake(struct worker *w);
+void worker_join_and_free(struct worker *w);
+/* In proxy.c: one worker has no connection left. */
+void proxy_worker_drained(struct proxy *p);
+/* A connection is gone: a drained worker says so when it was the last. */
+void worker_conn_gone(struct worker *w);
