@@ -2,9 +2,13 @@ noinst_LIBRARIES += %D%/libcli.a
 
 %C%_libcli_a_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 %C%_libcli_a_SOURCES = \
+	%D%/cmd_ca.c \
+	%D%/cmd_env.c \
 	%D%/cmd_log.c \
 	%D%/commands.def \
 	%D%/commands.h \
+	%D%/daemon_config.c \
+	%D%/daemon_config.h \
 	%D%/log_line.c \
 	%D%/log_line.h \
 	%D%/options.c \
