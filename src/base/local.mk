@@ -24,8 +24,6 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/lru.h \
 	%D%/macros.c \
 	%D%/macros.h \
-	%D%/nearest.c \
-	%D%/nearest.h \
 	%D%/slice.c \
 	%D%/slice.h \
 	%D%/ulid.c \

@@ -1,7 +1,7 @@
 #include "base/macros.h"
-#include "base/nearest.h"
 #include "cli/commands.h"
 #include "config.h"
+#include "config/suggest.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,11 +51,11 @@ static const struct command *find(const char *name)
 
 static int wrong_command(const char *name)
 {
-    struct nearest n = NEAREST_INIT(slice_str(name));
+    struct suggestion s = SUGGESTION_INIT(slice_str(name));
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        nearest_offer(&n, commands[i].name);
-    if (n.best)
-        fprintf(stderr, "exeat: there is no command `%s`; did you mean `%s`?\n", name, n.best);
+        suggest_consider(&s, commands[i].name);
+    if (s.name)
+        fprintf(stderr, "exeat: there is no command `%s`; did you mean `%s`?\n", name, s.name);
     else
         fprintf(stderr, "exeat: there is no command `%s` (see `exeat --help`)\n", name);
     return EXIT_ERROR;
