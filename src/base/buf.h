@@ -24,7 +24,7 @@ static inline size_t buf_len(const struct buf *b)
 
 static inline struct slice buf_slice(const struct buf *b)
 {
-    return slice_of(b->data + b->start, b->end - b->start);
+    return slice_of(b->data ? b->data + b->start : NULL, b->end - b->start);
 }
 
 static inline size_t buf_space(const struct buf *b)

@@ -33,7 +33,9 @@ static inline bool slice_eq(struct slice a, struct slice b)
 
 static inline struct slice slice_skip(struct slice s, size_t n)
 {
-    return n >= s.len ? slice_of(s.ptr + s.len, 0) : slice_of(s.ptr + n, s.len - n);
+    if (n > s.len)
+        n = s.len;
+    return n ? slice_of(s.ptr + n, s.len - n) : s; /* NULL + 0 is not defined in C */
 }
 
 static inline struct slice slice_first(struct slice s, size_t n)
