@@ -108,7 +108,9 @@ static int write_head(const struct exchange *x, enum reason reason, bool close, 
 int blockpage_write(const struct exchange *x, enum reason reason, bool close, struct buf *out)
 {
     struct buf page = BUF_INIT(PAGE_BYTES), scratch = BUF_INIT(REDACT_SCRATCH_BYTES);
-    struct slice url = x->url.ptr ? redact_url(x->url, false, URL_SHOWN_BYTES, &scratch) : x->url;
+    struct slice url = {NULL, 0};
+    if (x->url_canonical)
+        url = redact_url(x->url, false, URL_SHOWN_BYTES, &scratch);
     if (x->wants_json)
         write_json(x, reason, url, &page);
     else

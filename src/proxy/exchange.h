@@ -20,6 +20,7 @@ struct exchange {
     int64_t wall_ms, started; /* when the head was complete */
 
     struct slice method, url; /* in the arena; ptr NULL where unknown */
+    bool url_canonical;       /* else as it was received: for the record, not for the agent */
     struct http_target target;
     struct verdict verdict;
     enum reason reason;

@@ -37,6 +37,7 @@ static void note_url(struct exchange *x)
     struct buf text = BUF_INIT(CAP_HOST_BYTES + 32);
     if (buf_append(&text, SLICE("https://")) == 0 && http_authority_print(&x->target.authority, 443, &text) == 0)
         x->url = arena_slice(&x->arena, buf_slice(&text));
+    x->url_canonical = x->url.ptr != NULL;
     buf_free(&text);
 }
 

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { READ_BYTES = 16 << 10, TOKEN_MAX = 512 };
+enum { READ_BYTES = 16 << 10, TOKEN_MAX = 512, RAW_URL_MAX = 2048 };
 
 /* --- reading the head --- */
 
@@ -241,7 +241,18 @@ static void note_url(struct exchange *x)
     struct buf text = BUF_INIT(CAP_TARGET_BYTES + CAP_HOST_BYTES + 32);
     if (http_target_print(&x->target, &text) == 0)
         x->url = arena_slice(&x->arena, buf_slice(&text));
+    x->url_canonical = x->url.ptr != NULL;
     buf_free(&text);
+}
+
+/* Before it is parsed: the record of a refused target shows what was asked for. */
+static void note_raw_url(struct exchange *x, const struct h1_request *r)
+{
+    struct slice host = x->conn->intercepted ? x->conn->authority.host : SLICE("");
+    const char *scheme = r->form == H1_FORM_ABSOLUTE ? "" : "https://";
+    struct slice target = slice_first(r->target, RAW_URL_MAX);
+    char *text = arena_printf(&x->arena, "%s%.*s%.*s", scheme, SLICE_FMT(host), SLICE_FMT(target));
+    x->url = slice_str(text);
 }
 
 /* --- the verdict --- */
@@ -335,6 +346,7 @@ void request_begin(struct conn *c)
         return;
     }
     take_head(x, r);
+    note_raw_url(x, r);
     conn_enter(c, CONN_EXCHANGE);
     if (connect) {
         intercept_connect(x, r);
