@@ -3,8 +3,10 @@ noinst_LIBRARIES += %D%/libcli.a
 %C%_libcli_a_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 %C%_libcli_a_SOURCES = \
 	%D%/cmd_ca.c \
+	%D%/cmd_check.c \
 	%D%/cmd_env.c \
 	%D%/cmd_log.c \
+	%D%/cmd_policy.c \
 	%D%/commands.def \
 	%D%/commands.h \
 	%D%/daemon_config.c \
@@ -12,6 +14,8 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/log_line.c \
 	%D%/log_line.h \
 	%D%/options.c \
-	%D%/options.h
+	%D%/options.h \
+	%D%/project.c \
+	%D%/project.h
 
 EXTRA_DIST += %D%/DEPS

@@ -142,5 +142,8 @@ MUST_USE int schema_scalar(struct schema_ctx *ctx, const char *key, const struct
                            struct slice *ret);
 /* "1MiB" to bytes; -1 when it is anything else. */
 MUST_USE int schema_parse_size(struct slice text, uint64_t *ret);
+enum { SCHEMA_SIZE_BYTES = 32 };
+/* The shortest text that schema_parse_size reads as `size`: 65536 is 64KiB. */
+void schema_print_size(uint64_t size, char ret_text[SCHEMA_SIZE_BYTES]);
 /* "5min" to milliseconds; -1 when it is anything else. */
 MUST_USE int schema_parse_duration(struct slice text, uint64_t *ret);

@@ -131,16 +131,26 @@ static int parse_with_unit(struct slice text, const struct unit *units, size_t c
     return -1;
 }
 
+static const struct unit size_units[] = {
+    {"", 1}, {"KiB", 1ull << 10}, {"MiB", 1ull << 20}, {"GiB", 1ull << 30}, {"TiB", 1ull << 40}};
+
 int schema_parse_size(struct slice text, uint64_t *ret)
 {
-    static const struct unit units[] = {
-        {"", 1}, {"KiB", 1ull << 10}, {"MiB", 1ull << 20}, {"GiB", 1ull << 30}, {"TiB", 1ull << 40}};
     uint64_t n;
     /* an int64_t holds every size there is: -1 means unknown elsewhere */
-    if (parse_with_unit(text, units, ARRAY_LEN(units), &n) < 0 || n > INT64_MAX)
+    if (parse_with_unit(text, size_units, ARRAY_LEN(size_units), &n) < 0 || n > INT64_MAX)
         return -1;
     *ret = n;
     return 0;
+}
+
+void schema_print_size(uint64_t size, char ret_text[SCHEMA_SIZE_BYTES])
+{
+    size_t i = ARRAY_LEN(size_units) - 1;
+    while (i > 0 && (size == 0 || size % size_units[i].factor))
+        i--;
+    snprintf(ret_text, SCHEMA_SIZE_BYTES, "%llu%s", (unsigned long long)(size / size_units[i].factor),
+             size_units[i].name);
 }
 
 int schema_parse_duration(struct slice text, uint64_t *ret)

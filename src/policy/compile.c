@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { ARENA_BYTES = 256 << 20, TASK_BYTES = 64 };
+enum { ARENA_BYTES = 256 << 20, TASK_BYTES = 63 };
 
 /* The keys of a policy as they are read, before rules are compiled. */
 struct source {
@@ -47,9 +47,11 @@ static int read_task(struct schema_ctx *ctx, const struct schema_key *key, const
     struct slice task;
     if (schema_text(ctx, &text, value, &task) < 0)
         return -1;
-    for (size_t i = 0; i < task.len; i++)
-        if (strchr(" :/\\", task.ptr[i]))
-            return schema_fail(ctx, value, "`task` has no spaces, colons or slashes");
+    for (size_t i = 0; i < task.len; i++) {
+        char c = ascii_lower(task.ptr[i]);
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !strchr("._-", c))
+            return schema_fail(ctx, value, "`task` has letters, digits, \".\", \"_\" and \"-\" only");
+    }
     *(struct slice *)field = task;
     return 0;
 }

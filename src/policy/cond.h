@@ -2,6 +2,7 @@
 #pragma once
 #include "base/buf.h"
 #include "base/caps.h"
+#include "base/json.h"
 #include "config/schema.h"
 #include "policy/model.h"
 
@@ -19,8 +20,10 @@ struct cond {
     int (*finish)(struct schema_ctx *ctx, const struct node *at, struct policy_rule *rule);
     /* REASON_NONE where the request fits.  `what` is rule->cond[…], not NULL. */
     enum reason (*judge)(const struct policy_rule *rule, const void *what, struct judged *q);
-    /* Appends what the condition asks for, as a person writes it; nothing where it is the default. */
-    int (*show)(const struct policy_rule *rule, const void *what, struct buf *out);
+    /* Appends what the condition asks for, as a person reads it: "GET, HEAD". */
+    int (*show)(const void *what, struct buf *out);
+    /* Writes the keys of the rule with their values. */
+    void (*json)(const void *what, struct json *j);
 };
 
 /* Indexed by enum policy_part. */
@@ -52,3 +55,8 @@ bool cond_method_only_reads(const struct policy_rule *r);
 uint64_t cond_body_max(const struct policy_rule *r);
 /* The hosts of a rule; the index is built of them. */
 const struct host_patterns *cond_host_of(const struct policy_rule *r);
+
+/* Appends "a, b, c"; for show. */
+MUST_USE int cond_show_texts(const struct schema_texts *texts, struct buf *out);
+void cond_json_texts(const struct schema_texts *texts, struct json *j);
+

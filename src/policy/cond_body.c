@@ -138,4 +138,32 @@ static enum reason judge(const struct policy_rule *rule, const void *what, struc
     return REASON_NONE;
 }
 
-const struct cond cond_body = {.finish = finish, .judge = judge};
+static int show(const void *what, struct buf *out)
+{
+    const struct body *b = what;
+    char size[SCHEMA_SIZE_BYTES];
+    if (b->max == 0)
+        return buf_append(out, SLICE("none"));
+    schema_print_size(b->max, size);
+    if (b->max == UINT64_MAX ? buf_append(out, SLICE("any size")) < 0 : buf_printf(out, "up to %s", size) < 0)
+        return -1;
+    if (!b->typed)
+        return 0;
+    return buf_append(out, SLICE(" of ")) < 0 ? -1 : cond_show_texts(&b->types, out);
+}
+
+static void json(const void *what, struct json *j)
+{
+    const struct body *b = what;
+    json_key(j, "body");
+    json_object(j);
+    if (b->max != UINT64_MAX)
+        json_kv_int(j, "max", (int64_t)b->max);
+    if (b->typed) {
+        json_key(j, "types");
+        cond_json_texts(&b->types, j);
+    }
+    json_object_end(j);
+}
+
+const struct cond cond_body = {.finish = finish, .judge = judge, .show = show, .json = json};

@@ -39,4 +39,28 @@ static enum reason judge(const struct policy_rule *rule, const void *what, struc
     return REASON_NONE;
 }
 
-const struct cond cond_host = {.finish = finish, .judge = judge};
+static int show(const void *what, struct buf *out)
+{
+    const struct host_patterns *hosts = what;
+    if (hosts->count == 0)
+        return buf_append(out, SLICE("none"));
+    for (size_t i = 0; i < hosts->count; i++)
+        if ((i && buf_append(out, SLICE(", ")) < 0) || hosts_print(&hosts->at[i], out) < 0)
+            return -1;
+    return 0;
+}
+
+static void json(const void *what, struct json *j)
+{
+    const struct host_patterns *hosts = what;
+    json_key(j, "host");
+    json_array(j);
+    for (size_t i = 0; i < hosts->count; i++) {
+        AUTO_BUF text = BUF_INIT(CAP_HOST_BYTES + 8);
+        j->failed |= hosts_print(&hosts->at[i], &text) < 0;
+        json_slice(j, buf_slice(&text));
+    }
+    json_array_end(j);
+}
+
+const struct cond cond_host = {.finish = finish, .judge = judge, .show = show, .json = json};

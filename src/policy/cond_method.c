@@ -94,4 +94,20 @@ static enum reason judge(const struct policy_rule *rule, const void *what, struc
     return REASON_METHOD_NOT_ALLOWED;
 }
 
-const struct cond cond_method = {.finish = finish, .judge = judge};
+static int show(const void *what, struct buf *out)
+{
+    const struct methods *m = what;
+    return m->any ? buf_append(out, SLICE("any")) : cond_show_texts(&m->list, out);
+}
+
+static void json(const void *what, struct json *j)
+{
+    const struct methods *m = what;
+    json_key(j, "methods");
+    if (m->any)
+        json_str(j, "any");
+    else
+        cond_json_texts(&m->list, j);
+}
+
+const struct cond cond_method = {.finish = finish, .judge = judge, .show = show, .json = json};

@@ -201,4 +201,40 @@ static enum reason judge(const struct policy_rule *rule, const void *what, struc
     return fits ? REASON_NONE : REASON_PATH_NOT_ALLOWED;
 }
 
-const struct cond cond_path = {.finish = finish, .judge = judge};
+static int show_one(const char *before, struct slice pattern, bool first, struct buf *out)
+{
+    return (!first && buf_append(out, SLICE(", ")) < 0) || buf_append(out, slice_str(before)) < 0
+               ? -1
+               : buf_append(out, pattern);
+}
+
+static int show(const void *what, struct buf *out)
+{
+    const struct paths *paths = what;
+    if (paths->glob_count + paths->regex_count == 0)
+        return buf_append(out, SLICE("none"));
+    for (size_t i = 0; i < paths->glob_count; i++)
+        if (show_one("", paths->globs[i].pattern, i == 0, out) < 0)
+            return -1;
+    for (size_t i = 0; i < paths->regex_count; i++)
+        if (show_one("regex ", paths->regexes[i].pattern, i + paths->glob_count == 0, out) < 0)
+            return -1;
+    return 0;
+}
+
+static void json(const void *what, struct json *j)
+{
+    const struct paths *paths = what;
+    json_key(j, "paths");
+    json_array(j);
+    for (size_t i = 0; i < paths->glob_count; i++)
+        json_slice(j, paths->globs[i].pattern);
+    json_array_end(j);
+    json_key(j, "path_regex");
+    json_array(j);
+    for (size_t i = 0; i < paths->regex_count; i++)
+        json_slice(j, paths->regexes[i].pattern);
+    json_array_end(j);
+}
+
+const struct cond cond_path = {.finish = finish, .judge = judge, .show = show, .json = json};

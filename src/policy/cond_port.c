@@ -50,4 +50,25 @@ static enum reason judge(const struct policy_rule *rule, const void *what, struc
     return REASON_PORT_NOT_ALLOWED;
 }
 
-const struct cond cond_port = {.finish = finish, .judge = judge};
+static int show(const void *what, struct buf *out)
+{
+    const struct ports *ports = what;
+    if (ports->count == 0)
+        return buf_append(out, SLICE("none"));
+    for (size_t i = 0; i < ports->count; i++)
+        if (buf_printf(out, "%s%u", i ? ", " : "", ports->at[i]) < 0)
+            return -1;
+    return 0;
+}
+
+static void json(const void *what, struct json *j)
+{
+    const struct ports *ports = what;
+    json_key(j, "ports");
+    json_array(j);
+    for (size_t i = 0; i < ports->count; i++)
+        json_int(j, ports->at[i]);
+    json_array_end(j);
+}
+
+const struct cond cond_port = {.finish = finish, .judge = judge, .show = show, .json = json};

@@ -37,4 +37,16 @@ static enum reason judge(const struct policy_rule *rule, const void *what, struc
     return q->target->scheme == *scheme ? REASON_NONE : REASON_SCHEME_NOT_ALLOWED;
 }
 
-const struct cond cond_scheme = {.finish = finish, .judge = judge};
+static int show(const void *what, struct buf *out)
+{
+    const enum http_scheme *scheme = what;
+    return buf_append(out, slice_str(http_scheme_name(*scheme)));
+}
+
+static void json(const void *what, struct json *j)
+{
+    const enum http_scheme *scheme = what;
+    json_kv_str(j, "scheme", http_scheme_name(*scheme));
+}
+
+const struct cond cond_scheme = {.finish = finish, .judge = judge, .show = show, .json = json};

@@ -11,6 +11,8 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/cond_port.c \
 	%D%/cond_scheme.c \
 	%D%/conds.def \
+	%D%/explain.c \
+	%D%/explain.h \
 	%D%/glob.c \
 	%D%/glob.h \
 	%D%/hosts.c \
@@ -27,6 +29,8 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/reason.h \
 	%D%/reasons.def \
 	%D%/rule.c \
-	%D%/rule.h
+	%D%/rule.h \
+	%D%/show.c \
+	%D%/show.h
 
 EXTRA_DIST += %D%/DEPS

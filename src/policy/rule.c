@@ -61,6 +61,24 @@ const char *policy_part_name(enum policy_part p)
     return names[p];
 }
 
+int cond_show_texts(const struct schema_texts *texts, struct buf *out)
+{
+    if (texts->count == 0)
+        return buf_append(out, SLICE("none"));
+    for (size_t i = 0; i < texts->count; i++)
+        if ((i && buf_append(out, SLICE(", ")) < 0) || buf_append(out, texts->at[i].text) < 0)
+            return -1;
+    return 0;
+}
+
+void cond_json_texts(const struct schema_texts *texts, struct json *j)
+{
+    json_array(j);
+    for (size_t i = 0; i < texts->count; i++)
+        json_slice(j, texts->at[i].text);
+    json_array_end(j);
+}
+
 static int finish(struct schema_ctx *ctx, const struct node *at, struct policy_rule *rule)
 {
     int result = 0;

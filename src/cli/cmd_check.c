@@ -1,0 +1,356 @@
+/* exeat check: judge requests without sending anything.
+ *
+ * One line of JSON an input (interfaces.md 4): verdict, reason, status, method, url, canonical, rule,
+ * nearest, mismatch, mode.  For an allowed request reason and status are null, in mode monitor the
+ * reason is why it would be blocked; canonical is null where the URL has no canonical form. */
+#include "app/config.h"
+#include "base/json.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/project.h"
+#include "config/schema.h"
+#include "http/chars.h"
+#include "http/fields.h"
+#include "policy/explain.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { OUTPUT_BYTES = 512 << 10, LINE_BYTES = CAP_TARGET_BYTES + CAP_METHOD_BYTES + 16 };
+
+struct check_options {
+    const char *policy, *config, *task, *body_size, *type;
+    struct option_list headers;
+    bool json;
+};
+
+static const struct option_row rows[] = {
+    OPTION_TEXT(struct check_options, policy, "policy", "FILE", "judge by this policy (default: the project's .exeat.yaml)"),
+    OPTION_TEXT(struct check_options, config, "config", "FILE", "judge by the policy of a task of this configuration"),
+    OPTION_TEXT(struct check_options, task, "task", "NAME", "the task"),
+    OPTION_LIST(struct check_options, headers, "header", "NAME: VALUE", "a header field; may be repeated"),
+    OPTION_TEXT(struct check_options, body_size, "body-size", "SIZE", "the request has a body of 1000, 64KiB, 1MiB"),
+    OPTION_TEXT(struct check_options, type, "type", "TYPE", "the body's media type"),
+    OPTION_FLAG(struct check_options, json, "json", "one JSON object a line"),
+};
+
+static const struct option_usage usage = {
+    .synopsis = "exeat check [OPTION]... METHOD URL\n       exeat check [OPTION]... -",
+    .about = "Says whether the policy would let a request through, and why. Nothing is resolved or sent.\n"
+             "With `-`, reads `METHOD URL` lines from standard input.\n"
+             "Exit status: 0 all are allowed, 1 one is not, 2 an error or a malformed request.",
+    .rows = rows,
+    .count = ARRAY_LEN(rows),
+};
+
+struct check {
+    const struct policy *policy;
+    bool absent; /* there is no policy file */
+    bool json;
+    struct request_facts facts; /* of every input: all but the method */
+    struct http_headers headers;
+    int exit;
+};
+
+struct judgement {
+    struct slice method, url;
+    struct http_target target;
+    struct buf canonical; /* empty where there is none */
+    const char *detail;   /* of a malformed request; else NULL */
+    bool malformed;
+    struct verdict verdict;
+};
+
+/* ---- judging ---- */
+
+static void refuse(struct judgement *j, enum reason reason, const char *detail)
+{
+    j->verdict = (struct verdict){.kind = VERDICT_BLOCK, .reason = reason};
+    j->detail = detail;
+    j->malformed = true;
+}
+
+static void judge(const struct check *c, struct arena *arena, struct judgement *j)
+{
+    struct http_problem problem = {0};
+    struct request_facts facts = c->facts;
+    facts.method = j->method;
+    if (j->method.len == 0 || j->method.len > CAP_METHOD_BYTES || !http_all(j->method, CH_TOKEN)) {
+        refuse(j, REASON_MALFORMED_REQUEST, "the method is not a token");
+        return;
+    }
+    if (http_url_parse(arena, j->url, &j->target, &problem) < 0) {
+        refuse(j, reason_of_fault(problem.fault), problem.detail);
+        return;
+    }
+    if (http_target_print(&j->target, &j->canonical) < 0) {
+        refuse(j, REASON_MALFORMED_REQUEST, "the URL is too long");
+        return;
+    }
+    if (c->absent)
+        j->verdict = (struct verdict){.kind = VERDICT_BLOCK, .reason = REASON_POLICY_UNAVAILABLE};
+    else
+        policy_match(c->policy, &j->target, &facts, &j->verdict);
+}
+
+/* ---- output ---- */
+
+static const char *const verdict_names[] = {"allow", "block", "hold"};
+static const char *const mode_names[] = {"enforce", "monitor", "ask"};
+
+static void json_rule(struct json *j, const char *key, const struct policy_rule *rule)
+{
+    json_key(j, key);
+    if (!rule) {
+        json_null(j);
+        return;
+    }
+    struct policy_rule_info info;
+    policy_rule_info(rule, &info);
+    json_object(j);
+    json_kv_str(j, "name", info.name);
+    json_kv_str(j, "file", info.file);
+    json_kv_int(j, "line", info.line);
+    json_object_end(j);
+}
+
+static void json_mismatch(struct json *j, unsigned mismatch)
+{
+    json_key(j, "mismatch");
+    json_array(j);
+    for (enum policy_part p = 0; p < PART_COUNT; p++)
+        if (mismatch & 1u << p)
+            json_str(j, policy_part_name(p));
+    json_array_end(j);
+}
+
+static int write_json(const struct check *c, const struct judgement *r, struct buf *out)
+{
+    struct json j = JSON_INIT(out);
+    const struct verdict *v = &r->verdict;
+    json_object(&j);
+    json_kv_str(&j, "verdict", verdict_names[v->kind]);
+    json_kv_str(&j, "reason", reason_id(v->reason));
+    json_key(&j, "status");
+    if (v->kind == VERDICT_ALLOW)
+        json_null(&j);
+    else
+        json_int(&j, reason_status(v->reason));
+    json_kv_slice(&j, "method", r->method);
+    json_kv_slice(&j, "url", r->url);
+    json_key(&j, "canonical");
+    if (buf_len(&r->canonical))
+        json_slice(&j, buf_slice(&r->canonical));
+    else
+        json_null(&j);
+    json_rule(&j, "rule", v->rule);
+    json_rule(&j, "nearest", v->nearest);
+    json_mismatch(&j, v->mismatch);
+    json_kv_str(&j, "mode", mode_names[policy_mode(c->policy)]);
+    json_object_end(&j);
+    return j.failed ? -1 : buf_append(out, SLICE("\n"));
+}
+
+/* What came in may hold anything: it is shown as JSON text where it has no canonical form. */
+static int write_request(const struct judgement *r, struct buf *out)
+{
+    if (!r->malformed)
+        return buf_printf(out, "%.*s %.*s", SLICE_FMT(r->method), SLICE_FMT(buf_slice(&r->canonical)));
+    struct json j = JSON_INIT(out);
+    json_slice(&j, r->method);
+    json_slice(&j, r->url);
+    return j.failed ? -1 : 0;
+}
+
+/* A rule that would allow it, for the reasons that a rule can mend. */
+static int write_suggestion(const struct judgement *r, struct buf *out)
+{
+    const struct http_target *t = &r->target;
+    if (!reason_is_missing_rule(r->verdict.reason) || slice_find(t->path, '*') >= 0 ||
+        r->verdict.reason == REASON_BODY_NOT_ALLOWED || r->verdict.reason == REASON_BODY_TYPE_NOT_ALLOWED)
+        return 0;
+    if (buf_printf(out, "\nto allow it: - %.*s %s://", SLICE_FMT(r->method), http_scheme_name(t->scheme)) < 0 ||
+        http_authority_print(&t->authority, http_scheme_port(t->scheme), out) < 0)
+        return -1;
+    return buf_append(out, t->path);
+}
+
+static int explain(const struct check *c, const struct judgement *r, struct buf *out)
+{
+    struct request_facts facts = c->facts;
+    facts.method = r->method;
+    if (r->malformed)
+        return buf_printf(out, "%s\n%s", reason_sentence(r->verdict.reason), r->detail ? r->detail : "");
+    if (explain_person(&r->target, &facts, &r->verdict, out) < 0)
+        return -1;
+    return r->verdict.reason == REASON_NONE ? 0 : write_suggestion(r, out);
+}
+
+static int write_text(const struct check *c, const struct judgement *r, struct buf *out)
+{
+    const struct verdict *v = &r->verdict;
+    AUTO_BUF why = BUF_INIT(OUTPUT_BYTES / 2);
+    if (buf_printf(out, "%s ", verdict_names[v->kind]) < 0 || write_request(r, out) < 0)
+        return -1;
+    if (v->reason != REASON_NONE && buf_printf(out, ": %s (%u)", reason_id(v->reason), reason_status(v->reason)) < 0)
+        return -1;
+    if (explain(c, r, &why) < 0 || buf_append(out, SLICE("\n")) < 0)
+        return -1;
+    struct slice rest = buf_slice(&why), line;
+    while (slice_next(&rest, '\n', &line))
+        if (line.len && buf_printf(out, "  %.*s\n", SLICE_FMT(line)) < 0)
+            return -1;
+    return 0;
+}
+
+/* The worst input decides: 2 before 1 before 0. */
+static void note_exit(struct check *c, const struct judgement *r)
+{
+    int code = r->malformed ? EXIT_ERROR : r->verdict.kind == VERDICT_ALLOW ? EXIT_OK : EXIT_FINDINGS;
+    if (code > c->exit)
+        c->exit = code;
+}
+
+static void check_one(struct check *c, struct slice method, struct slice url)
+{
+    struct arena arena = ARENA_INIT(1 << 20);
+    AUTO_BUF out = BUF_INIT(OUTPUT_BYTES);
+    struct judgement r = {.method = method, .url = url, .canonical = BUF_INIT(LINE_BYTES * 2)};
+    judge(c, &arena, &r);
+    note_exit(c, &r);
+    if ((c->json ? write_json(c, &r, &out) : write_text(c, &r, &out)) < 0) {
+        fprintf(stderr, "exeat check: the answer is too long to print\n");
+        c->exit = EXIT_ERROR;
+    } else {
+        fwrite(out.data + out.start, 1, buf_len(&out), stdout);
+    }
+    buf_free(&r.canonical);
+    arena_free(&arena);
+}
+
+/* ---- input ---- */
+
+static void check_line(struct check *c, struct slice line)
+{
+    line = slice_trim(line);
+    if (line.len == 0)
+        return;
+    size_t space = 0;
+    while (space < line.len && line.ptr[space] != ' ' && line.ptr[space] != '\t')
+        space++;
+    check_one(c, slice_first(line, space), slice_trim(slice_skip(line, space)));
+}
+
+/* Lines are cut at LINE_BYTES: what is longer than any target may be is refused as such. */
+static void check_stream(struct check *c, FILE *in)
+{
+    static char line[LINE_BYTES];
+    size_t len = 0;
+    for (int byte; (byte = getc(in)) != EOF;) {
+        if (byte == '\n') {
+            check_line(c, slice_of(line, len));
+            fflush(stdout);
+            len = 0;
+        } else if (len < sizeof line) {
+            line[len++] = (char)byte;
+        }
+    }
+    check_line(c, slice_of(line, len));
+}
+
+/* ---- options ---- */
+
+/* Read by the parser that reads heads, so that --header takes what a request could have. */
+static int read_headers(const struct option_list *list, struct buf *text, struct http_headers *ret)
+{
+    struct http_problem problem;
+    for (size_t i = 0; i < list->count; i++)
+        if (buf_printf(text, "%s\r\n", list->at[i]) < 0)
+            return options_wrong("check", "--header: too long");
+    if (buf_append(text, SLICE("\r\n")) < 0)
+        return options_wrong("check", "--header: too long");
+    struct http_lines lines = {.rest = buf_slice(text)};
+    if (http_fields_read(&lines, ret, &problem) != 1)
+        return options_wrong("check", "--header: write it as `Name: value`");
+    return 0;
+}
+
+static int read_facts(const struct check_options *o, struct check *c)
+{
+    uint64_t size = 0;
+    const struct http_header *type = http_headers_find_name(&c->headers, SLICE("content-type"));
+    if (o->body_size && schema_parse_size(slice_str(o->body_size), &size) < 0)
+        return options_wrong("check", "--body-size: write bytes, or 64KiB, 1MiB");
+    c->facts = (struct request_facts){
+        .has_body = o->body_size ? size > 0 : o->type != NULL,
+        .body_size = o->body_size ? (int64_t)size : o->type ? -1 : 0,
+        .content_type = o->type ? slice_str(o->type) : type ? type->value : slice_str(NULL),
+        .headers = &c->headers,
+    };
+    return 0;
+}
+
+static const char *policy_of_task(const struct config *config, const char *task)
+{
+    if (!task && config->task_count == 1)
+        return config->tasks[0].policy;
+    const struct config_task *found = task ? config_find_task(config, task) : NULL;
+    return found ? found->policy : NULL;
+}
+
+static int load_configured(const struct check_options *o, struct policy **ret)
+{
+    struct err e;
+    AUTO(config) *config = NULL;
+    if (config_load(o->config, project_print_problem, NULL, &config, &e) < 0) {
+        fprintf(stderr, "exeat check: %s\n", e.text);
+        return -1;
+    }
+    const char *path = policy_of_task(config, o->task);
+    if (!path)
+        return -options_wrong("check", o->task ? "the configuration has no task `%s`" : "name the task with --task", o->task);
+    return project_load_policy(path, o->task, ret);
+}
+
+static int load(const struct check_options *o, struct policy **ret)
+{
+    if (o->config && o->policy)
+        return -options_wrong("check", "--config and --policy exclude each other");
+    return o->config ? load_configured(o, ret) : project_load_policy(o->policy, o->task, ret);
+}
+
+static int run(const struct check_options *o, char **words)
+{
+    AUTO(policy) *policy = NULL;
+    AUTO_BUF text = BUF_INIT(CAP_HEAD_BYTES);
+    int loaded = load(o, &policy);
+    if (loaded < 0)
+        return EXIT_ERROR;
+    struct check c = {.policy = policy, .absent = loaded == 1, .json = o->json};
+    if (read_headers(&o->headers, &text, &c.headers) != 0 || read_facts(o, &c) != 0)
+        return EXIT_ERROR;
+    if (words[1])
+        check_one(&c, slice_str(words[0]), slice_str(words[1]));
+    else
+        check_stream(&c, stdin);
+    return c.exit;
+}
+
+int cmd_check(int argc, char **argv)
+{
+    struct check_options o = {0};
+    int first;
+    switch (options_parse(&usage, argc, argv, &o, &first)) {
+    case OPTIONS_HELPED:
+        return EXIT_OK;
+    case OPTIONS_WRONG:
+        return EXIT_ERROR;
+    case OPTIONS_READY:
+        break;
+    }
+    bool stream = argc - first == 1 && strcmp(argv[first], "-") == 0;
+    if (!stream && argc - first != 2)
+        return options_wrong("check", "write METHOD and URL, or `-` to read them from standard input");
+    return run(&o, argv + first);
+}
