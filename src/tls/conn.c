@@ -19,6 +19,7 @@ static const struct {
     {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, "certificate_unknown"},
     {SSL_R_TLSV1_ALERT_UNKNOWN_CA, "unknown_ca"},
     {SSL_R_TLSV1_ALERT_ACCESS_DENIED, "access_denied"},
+    {SSL_R_TLSV1_ALERT_DECRYPT_ERROR, "decrypt_error"}, /* it trusts another CA of the same name */
 };
 
 struct tls_conn *tls_conn_new(SSL_CTX *ctx, int fd, size_t session_key_len)

@@ -7,8 +7,8 @@ static const char groups[] = "X25519:P-256:P-384:P-521";
 
 /* Read ahead: a record costs one read(2) instead of two (header, then body); see tls_has_pending.
  *
- * Release buffers: an idle connection holds no 17 KiB read buffer.  Measured under read-ahead with 1 KiB
- * messages each way: 0.1 µs a message, lost in the noise of the 2.6 µs that reading one costs.
+ * Release buffers: an idle connection holds no read and write buffers of 17 KiB each.  Measured with 1 KiB
+ * messages: 0.1 to 0.2 µs on the 2.8 µs that sending or receiving one costs, most of it in the kernel.
  *
  * Moving write buffer: what is offered again after WANT_WRITE comes from a queue that may have grown. */
 static void set_modes(SSL_CTX *ctx)

@@ -5,11 +5,14 @@ UNIT_TESTS = \
 	%D%/test_loop \
 	%D%/test_tls_handshake \
 	%D%/test_tls_keeper \
-	%D%/test_tls_mint
+	%D%/test_tls_mint \
+	%D%/test_tls_roots \
+	%D%/test_tls_verify
 
 %C%_test_tls_handshake_SOURCES = %D%/test_tls_handshake.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_keeper_SOURCES = %D%/test_tls_keeper.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_mint_SOURCES = %D%/test_tls_mint.c %D%/tls_fixture.c %D%/tls_fixture.h
+%C%_test_tls_verify_SOURCES = %D%/test_tls_verify.c %D%/tls_fixture.c %D%/tls_fixture.h
 
 # libFuzzer, which a build with --enable-fuzz links into all test programs, brings a main() of its own.
 if HAVE_CMOCKA
