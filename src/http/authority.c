@@ -59,6 +59,8 @@ static int split(struct slice in, struct parts *ret, struct http_problem *proble
         return refuse_malformed(problem, "a bracket that is not closed in the host");
     p.host = end < 0 ? in : slice_first(in, (size_t)end);
     p.port = end < 0 ? slice_of(NULL, 0) : slice_skip(in, (size_t)end);
+    if (!p.bracketed && slice_find(slice_skip(p.port, 1), ':') >= 0)
+        return refuse_target(problem, "several colons in the host (an IPv6 address needs brackets)");
     if (p.bracketed) {
         p.host = slice_skip(p.host, 1);
         p.port = slice_skip(p.port, 1);
@@ -81,8 +83,6 @@ static int read_port(struct slice text, uint16_t default_port, uint16_t *ret, st
     struct slice digits = slice_skip(text, 1);
     if (text.ptr[0] != ':')
         return refuse_target(problem, "text between the address and the port");
-    if (slice_find(digits, ':') >= 0)
-        return refuse_target(problem, "several colons in the host (an IPv6 address needs brackets)");
     if (slice_to_u64(digits, UINT16_MAX, &port) < 0 || port == 0)
         return refuse_malformed(problem, "a port that is not a number from 1 to 65535");
     if (digits.ptr[0] == '0')

@@ -2,8 +2,8 @@
  *
  * Everything here is called again from the start of the head when more bytes have come.  That keeps no
  * state between calls and refuses bad bytes as soon as they are there; what it costs is one look at each
- * byte already held, eight at a time in values, so that a head of CAP_HEAD_BYTES fed byte by byte stays
- * well under a second.
+ * byte already held, eight at a time in values: a head of CAP_HEAD_BYTES fed byte by byte takes half a
+ * second of CPU in all, one and a half with a tab in every word.
  */
 #pragma once
 #include "http/fault.h"

@@ -46,8 +46,6 @@ static int check_line_bytes(struct slice line, struct http_problem *problem)
 static int read_form(struct slice method, struct slice target, enum h1_form *ret,
                      struct http_problem *problem)
 {
-    if (target.len == 0)
-        return malformed(problem, "a request line without a target");
     if (slice_eq(method, SLICE("CONNECT")))
         *ret = H1_FORM_AUTHORITY;
     else if (target.ptr[0] == '/')
@@ -72,7 +70,7 @@ static int read_request_line(struct slice line, struct h1_request *r, struct htt
     slice_next(&rest, ' ', &method);
     if (check_method(method, problem) < 0)
         return -1;
-    if (!slice_next(&rest, ' ', &target))
+    if (!slice_next(&rest, ' ', &target) || target.len == 0)
         return malformed(problem, "a request line without a target");
     if (!rest.ptr)
         return http_refuse(problem, HTTP_BAD_VERSION, "a request line without a version");

@@ -137,6 +137,7 @@ static int take_byte(struct h1_body *b, char c, struct http_problem *problem)
     case TRAILER_VALUE:
         return take_trailer(b, c, problem);
     case TRAILER_LF:
+        b->line++;
         return take_exactly(b, c, '\n', TRAILER_START, problem);
     case FINAL_LF:
         return take_exactly(b, c, '\n', FINISHED, problem);

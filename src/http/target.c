@@ -56,7 +56,9 @@ static int with_slash(struct arena *arena, struct slice in, struct slice *ret, s
         *ret = SLICE("/");
         return 0;
     }
-    if (in.ptr[0] != '?') {
+    if (in.ptr[0] == '#')
+        return http_refuse(problem, HTTP_AMBIGUOUS_TARGET, "a fragment");
+    if (in.ptr[0] == '/') {
         *ret = in;
         return 0;
     }

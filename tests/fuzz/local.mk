@@ -1,7 +1,9 @@
 # To add a fuzz target: write fuzz_<x>.c with an LLVMFuzzerTestOneInput, add a line here, and put at least one input
 # into corpus/<x>/. Every build replays the corpus in `make check'; a build with --enable-fuzz makes libFuzzer programs
 # instead, and `make fuzz FUZZ_SECONDS=n' runs each for n seconds.
-FUZZ_TARGETS =
+FUZZ_TARGETS = \
+	%D%/fuzz_h1 \
+	%D%/fuzz_target
 
 # In an archive among the LDADD of all test programs: the linker takes its main() only where there is no other.
 check_LIBRARIES += %D%/libreplay.a

@@ -2,6 +2,8 @@
 # tests_unit_test_x_SOURCES.
 UNIT_TESTS = \
 	%D%/test_fetch_guard \
+	%D%/test_http_h1 \
+	%D%/test_http_target \
 	%D%/test_loop \
 	%D%/test_tls_handshake \
 	%D%/test_tls_keeper \
@@ -9,6 +11,8 @@ UNIT_TESTS = \
 	%D%/test_tls_roots \
 	%D%/test_tls_verify
 
+%C%_test_http_h1_SOURCES = %D%/http_cases.c %D%/http_cases.h %D%/test_http_h1.c
+%C%_test_http_target_SOURCES = %D%/http_cases.c %D%/http_cases.h %D%/test_http_target.c
 %C%_test_tls_handshake_SOURCES = %D%/test_tls_handshake.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_keeper_SOURCES = %D%/test_tls_keeper.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_mint_SOURCES = %D%/test_tls_mint.c %D%/tls_fixture.c %D%/tls_fixture.h
