@@ -110,7 +110,7 @@ class Exeat:
 
     def command(self, *arguments):
         line = [str(paths.EXEAT), *map(str, arguments)]
-        return self.namespace.run(line) if self.namespace else line
+        return self.namespace.run(line, self.folder) if self.namespace else line
 
     def cli(self, *arguments, stdin=None, env=None, cwd=None, timeout=30):
         """Another exeat command, to its end."""

@@ -55,10 +55,11 @@ class Namespace:
         """In place of socket.create_connection."""
         return self._ask(op="connect", address=address[0], port=address[1])
 
-    def run(self, command):
-        """The command line that runs `command` inside (same pid, nsenter replaces itself)."""
+    def run(self, command, folder=None):
+        """The command line that runs `command` inside, in `folder` (same pid: nsenter replaces itself)."""
         user = [] if paths.IS_ROOT else ["--user", "--preserve-credentials"]
-        return ["nsenter", "--target", str(self.holder.pid), "--net", "--mount", *user, "--wd=" + os.getcwd(), *map(str, command)]
+        return ["nsenter", "--target", str(self.holder.pid), "--net", "--mount", *user, f"--wd={folder or os.getcwd()}",
+                *map(str, command)]
 
     def close(self):
         self.control.close()

@@ -1,0 +1,232 @@
+"""Real clients, led through exeat by the variables that `exeat env` prints."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+from lib import nginx as nginx_module, paths
+
+# Every client is asked for a URL and says: status and body. The variables are all that tells it of the proxy.
+PYTHON_URLLIB = """
+import sys, urllib.request, urllib.error
+try:
+    r = urllib.request.urlopen(urllib.request.Request(sys.argv[2], method=sys.argv[1]), timeout=20)
+except urllib.error.HTTPError as e:
+    r = e
+print(r.status)
+sys.stdout.write(r.read().decode())
+"""
+PYTHON_REQUESTS = """
+import sys, requests
+r = requests.request(sys.argv[1], sys.argv[2], timeout=20)
+print(r.status_code)
+sys.stdout.write(r.text)
+"""
+NODE_TUNNEL = """
+const http = require('http'), https = require('https'), tls = require('tls');
+const [method, url] = process.argv.slice(1), target = new URL(url), proxy = new URL(process.env.https_proxy);
+const auth = 'Basic ' + Buffer.from(decodeURIComponent(proxy.username + ':' + proxy.password)).toString('base64');
+const finish = r => { let b = ''; r.on('data', d => b += d); r.on('end', () => process.stdout.write(r.statusCode + '\\n' + b)); };
+http.request({host: proxy.hostname, port: proxy.port, method: 'CONNECT', path: target.hostname + ':443',
+              headers: {Host: target.hostname + ':443', 'Proxy-Authorization': auth}})
+    .on('connect', (r, socket) => https.request(url, {method, agent: false,
+        createConnection: () => tls.connect({socket, servername: target.hostname})}, finish).end()).end();
+"""
+
+
+def clients():
+    found = {
+        "curl": ["curl", "-sS", "-w", "%{stderr}%{http_code}", "-X"],
+        "urllib": [sys.executable, "-c", PYTHON_URLLIB],
+        "requests": [sys.executable, "-c", PYTHON_REQUESTS],
+    }
+    if paths.program("node"):
+        found["node"] = ["node", "-e", NODE_TUNNEL]
+    return found
+
+
+def ask(exeat, name, method, url):
+    """(status, body)"""
+    done = subprocess.run([*clients()[name], method, url], env=exeat.client_env(), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    if name == "curl":
+        return int(done.stderr), done.stdout
+    status, _, body = done.stdout.partition("\n")
+    return int(status), body
+
+
+@pytest.fixture(params=clients())
+def client(request):
+    return request.param
+
+
+def test_an_allowed_request_succeeds(shared, nginx, client):
+    mark = shared.mark()
+    assert ask(shared, client, "GET", "https://api.test/v1/x?y=z") == (200, '{"path":"/v1/x?y=z","method":"GET"}\n')
+    record = shared.one_record(mark)
+    assert (record["verdict"], record["rule"]["name"], record["status"]) == ("allow", "read the api", 200)
+    assert nginx.log()[-1]["sni"] == "api.test"
+
+
+@pytest.mark.parametrize("method, url, reason", [
+    ("DELETE", "https://api.test/v1/x", "method-not-allowed"),
+    ("GET", "https://api.test/private", "path-not-allowed"),
+    ("GET", "https://api.test/v1/secret/key", "denied-by-rule"),
+    ("GET", "https://blocked.test/", "host-not-allowed"),
+    ("GET", "https://nowhere.test/", "host-not-allowed"),
+])
+def test_a_blocked_request_is_explained_and_does_not_leave(shared, nginx, client, method, url, reason):
+    mark = shared.mark()
+    with nginx.watch() as arrived:
+        status, body = ask(shared, client, method, url)
+    assert status == 403
+    assert reason in body and url.split("/")[2] in body
+    assert arrived == []
+    record = shared.one_record(mark)
+    assert (record["verdict"], record["reason"], record["status"], record["url"]) == ("block", reason, 403, url)
+
+
+@pytest.mark.parametrize("host, word", [
+    ("expired.test", "expired"), ("wronghost.test", "name"), ("selfsigned.test", "self"), ("unknownca.test", "issuer"),
+    ("clientonly.test", "purpose")])
+def test_a_bad_certificate_upstream_is_502(shared, nginx, client, host, word):
+    mark = shared.mark()
+    with nginx.watch() as arrived:
+        status, body = ask(shared, client, "GET", f"https://{host}/")
+    assert status == 502
+    assert "upstream-tls" in body
+    assert arrived == []
+    record = shared.one_record(mark)
+    assert (record["reason"], record["status"]) == ("upstream-tls", 502)
+    assert word in json.dumps(record).lower(), "the record says what is wrong with it"
+
+
+def test_plain_http_goes_in_absolute_form(shared, plain, client):
+    if client == "node":
+        pytest.skip("its script speaks https only")
+    assert ask(shared, client, "GET", "http://plain.test/x") == (200, "ok")
+    assert plain.requests[0].line == "GET /x HTTP/1.1"
+
+
+def test_wget_downloads_through_exeat(shared, nginx, tmp_path):
+    if not paths.program("wget"):
+        pytest.skip("wget is not installed")
+    env = shared.client_env()
+    done = subprocess.run(["wget", "-q", "-O", "-", f"--ca-certificate={env['SSL_CERT_FILE']}", "https://files.test/files/small.txt"],
+                          env=env, capture_output=True, text=True, timeout=30, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "small\n"), done.stderr
+
+
+def curl(exeat, *arguments, **keywords):
+    return subprocess.run(["curl", "-sS", "--max-time", "60", *arguments], env=exeat.client_env(), capture_output=True,
+                          timeout=90, **keywords)
+
+
+def test_curl_downloads_fifty_mebibytes(shared, nginx):
+    done = curl(shared, "https://files.test/files/big")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout) == nginx_module.BIG
+    assert hashlib.sha256(done.stdout).digest() == hashlib.sha256((nginx.root / "files/big").read_bytes()).digest()
+
+
+def test_curl_resumes_a_download_by_range(shared, nginx):
+    done = curl(shared, "-r", "256-511", "https://files.test/files/big")
+    assert done.stdout == bytes(range(256))
+
+
+def test_curl_uploads_what_the_rule_allows_and_no_more(shared, nginx, tmp_path):
+    (tmp_path / "fits").write_bytes(b"x" * 60_000)
+    (tmp_path / "too-large").write_bytes(b"x" * 70_000)
+    json_type = ["-H", "Content-Type: application/json"]
+
+    def post(name, *more):
+        done = curl(shared, "-o", "/dev/null", "-w", "%{http_code}", "--data-binary", f"@{tmp_path / name}", *more,
+                    "https://api.test/v1/notes")
+        return int(done.stdout)
+
+    assert post("fits", *json_type) == 200
+    with nginx.watch() as arrived:
+        assert post("too-large", *json_type) == 413
+        assert post("fits", "-H", "Content-Type: text/plain") == 403
+        assert post("fits", "-H", "Content-Type:") == 403
+    assert arrived == []
+
+
+def test_curl_uploads_in_chunks_up_to_the_limit(shared, nginx):
+    """The size is not known at the verdict: the limit is met on the way, and the origin never sees a whole message."""
+    def post(size):
+        done = curl(shared, "-o", "/dev/null", "-w", "%{http_code}", "-H", "Content-Type: application/json", "-H",
+                    "Transfer-Encoding: chunked", "--data-binary", "@-", "https://api.test/v1/notes", input=b"x" * size)
+        return done
+
+    assert post(60_000).stdout == b"200"
+    with nginx.watch() as arrived:
+        mark = shared.mark()
+        done = post(200_000)
+        assert done.stdout != b"200"
+        record = shared.one_record(mark)
+        assert record["reason"] == "body-too-large"
+    assert all(line["status"] != 200 for line in arrived)
+
+
+def test_curl_reuses_its_connection_and_so_does_exeat(start, nginx):
+    exeat = start(workers=1)
+    done = curl(exeat, *["https://api.test/connection"] * 5)
+    numbers = [line.split() for line in done.stdout.decode().splitlines()]
+    assert [n for _, n in numbers] == ["1", "2", "3", "4", "5"]
+    assert len({c for c, _ in numbers}) == 1
+    assert len(exeat.records("request")) == 5
+
+
+def test_curl_understands_the_block_in_json(shared):
+    done = curl(shared, "-D", "-", "-H", "Accept: application/json", "-X", "PUT", "https://api.test/v1/x?key=0123456789")
+    head, _, body = done.stdout.partition(b"\r\n\r\n")
+    if head.startswith(b"HTTP/1.1 200"):  # the answer to CONNECT comes first
+        head, _, body = body.partition(b"\r\n\r\n")
+    assert b"content-type: application/json" in head.lower()
+    answer = json.loads(body)
+    assert list(answer) == ["error", "reason", "message", "method", "url", "nearest", "hint", "id", "pending"]
+    assert (answer["error"], answer["reason"], answer["method"]) == ("exeat", "method-not-allowed", "PUT")
+    assert answer["nearest"] == "read the api" and answer["pending"] is None
+    assert answer["id"] in answer["hint"] and "exeat why" in answer["hint"]
+    assert "0123456789" not in body.decode(), "query values are redacted"
+
+
+def git(exeat, *arguments, cwd=None):
+    return subprocess.run(["git", *arguments], env={**exeat.client_env(), "GIT_CONFIG_GLOBAL": "/dev/null"}, cwd=cwd,
+                          capture_output=True, text=True, timeout=60)
+
+
+def test_git_clones_over_https(shared, nginx, tmp_path):
+    done = git(shared, "clone", "https://git.test/git/widgets.git", str(tmp_path / "clone"))
+    assert done.returncode == 0, done.stderr
+    assert git(shared, "-C", str(tmp_path / "clone"), "rev-parse", "HEAD").stdout.strip() == nginx.commit
+    assert git(shared, "-C", str(tmp_path / "clone"), "fsck").returncode == 0
+    assert git(shared, "-C", str(tmp_path / "clone"), "fetch").returncode == 0
+
+
+def test_git_push_is_blocked_where_the_policy_allows_reading_only(start, nginx, tmp_path):
+    exeat = start(policy="""\
+exeat: 1
+allow:
+  - {host: git.test, methods: [GET], paths: [/git/widgets.git/info/refs]}
+  - {host: git.test, methods: [POST], paths: [/git/widgets.git/git-upload-pack], body: {max: 10MiB}}
+""")
+    clone = str(tmp_path / "clone")
+    assert git(exeat, "clone", "https://git.test/git/widgets.git", clone).returncode == 0
+    name = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
+    assert git(exeat, "-C", clone, *name, "commit", "--allow-empty", "-m", "evil").returncode == 0
+    with nginx.watch() as arrived:
+        done = git(exeat, "-C", clone, "push")
+    assert done.returncode != 0 and "403" in done.stderr
+    assert not any("git-receive-pack " in line["request"] for line in arrived)
+
+
+def test_git_cannot_clone_what_the_policy_does_not_name(shared, nginx, tmp_path):
+    with nginx.watch() as arrived:
+        done = git(shared, "clone", "https://git.test/git/widgets-evil.git", str(tmp_path / "clone"))
+    assert done.returncode != 0 and "403" in done.stderr
+    assert arrived == []
