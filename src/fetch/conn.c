@@ -43,14 +43,14 @@ static void on_unowned(struct loop_io *io, int events)
     loop_io_want(io, 0);
 }
 
-void conn_disown(struct conn *c)
+void fetch_conn_disown(struct conn *c)
 {
     c->pub.arg = NULL;
     c->pub.io.ready = on_unowned;
     loop_io_want(&c->pub.io, LOOP_READ);
 }
 
-struct conn *conn_new(struct pool *p, int fd, uint64_t generation)
+struct conn *fetch_conn_new(struct pool *p, int fd, uint64_t generation)
 {
     AUTO_FD int owned = fd;
     struct sockaddr_storage peer;
@@ -84,7 +84,7 @@ static void destroy(struct conn *c)
     free(c);
 }
 
-void conn_close(struct conn *c)
+void fetch_conn_close(struct conn *c)
 {
     if (!c)
         return;
@@ -95,7 +95,7 @@ void conn_close(struct conn *c)
 
 /* A linger time of 0 makes close(2) send RST (socket(7)): an origin that has read a part of a message must
  * not take it for the whole. */
-void conn_abort(struct conn *c)
+void fetch_conn_abort(struct conn *c)
 {
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
 

@@ -210,7 +210,6 @@ static CURLcode set_options(struct dialler *d, struct dial *dial, const char *ur
     SET(NOSIGNAL, 1L);
     SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(FRESH_CONNECT, 1L);
-    SET(FORBID_REUSE, 1L);
     SET(TCP_NODELAY, 1L);
     SET(HAPPY_EYEBALLS_TIMEOUT_MS, (long)HAPPY_EYEBALLS_MS);
     SET(CONNECTTIMEOUT_MS, timeout_ms);

@@ -131,7 +131,7 @@ struct fetch_conn *fetch_acquire(struct fetch *f, const struct fetch_want *want,
         }
         if (list_empty(&p->idle))
             p = NULL; /* closing its last connection may free the pool */
-        conn_close(c);
+        fetch_conn_close(c);
     }
     *ret_op = op_start(f, want, done, arg);
     return NULL;
@@ -150,11 +150,11 @@ void fetch_release(struct fetch *f, struct fetch_conn *conn, bool reusable)
         !(conn->tls && tls_has_pending(conn->tls)))
         pool_put(c);
     else
-        conn_close(c);
+        fetch_conn_close(c);
 }
 
 void fetch_abort(struct fetch *f, struct fetch_conn *conn)
 {
     (void)f;
-    conn_abort(CONTAINER_OF(conn, struct conn, pub));
+    fetch_conn_abort(CONTAINER_OF(conn, struct conn, pub));
 }

@@ -73,7 +73,7 @@ static void settle(struct fetch_op *op, enum fetch_fault fault, const char *deta
     op->result.fault = fault;
     snprintf(op->result.detail, sizeof op->result.detail, "%s", detail);
     if (fault != FETCH_OK)
-        conn_close(TAKE(op->conn));
+        fetch_conn_close(TAKE(op->conn));
     loop_soon_start(&op->soon);
 }
 
@@ -102,7 +102,7 @@ static void on_deadline(struct loop_deadline *d)
 
 static void secured(struct fetch_op *op)
 {
-    conn_disown(op->conn);
+    fetch_conn_disown(op->conn);
     settle(op, FETCH_OK, "");
 }
 
@@ -180,7 +180,7 @@ static void on_connected(struct dial *d, const struct dial_result *result)
         settle(op, result->fault, result->detail);
         return;
     }
-    op->conn = conn_new(op->pool, result->fd, op->generation);
+    op->conn = fetch_conn_new(op->pool, result->fd, op->generation);
     if (!op->conn) {
         settle(op, FETCH_REFUSED, "the connection was lost at once");
         return;
@@ -352,6 +352,6 @@ void fetch_cancel(struct fetch_op *op)
         resolve_forget(&op->wait);
     else if (op->step == OP_DIALLING)
         dial_cancel(&op->dial);
-    conn_close(TAKE(op->conn));
+    fetch_conn_close(TAKE(op->conn));
     op_free(op);
 }

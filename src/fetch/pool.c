@@ -167,7 +167,7 @@ static void leave(struct conn *c)
 static void close_idle(struct conn *c)
 {
     leave(c);
-    conn_close(c);
+    fetch_conn_close(c);
 }
 
 /* TLS 1.3 tickets and key updates may come at any time and are no answer to anything; whatever else an
@@ -207,7 +207,7 @@ struct conn *pool_take(struct pool *p)
         return NULL;
     struct conn *c = LIST_ENTRY(p->idle.prev, struct conn, in_pool);
     leave(c);
-    conn_disown(c);
+    fetch_conn_disown(c);
     return c;
 }
 

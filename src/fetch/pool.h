@@ -66,12 +66,12 @@ struct conn {
 };
 
 /* Between owners: wants LOOP_READ, and no event reaches anybody who is gone. */
-void conn_disown(struct conn *c);
+void fetch_conn_disown(struct conn *c);
 
 /* Takes the descriptor over, also on failure (NULL: no memory). */
-MUST_USE struct conn *conn_new(struct pool *p, int fd, uint64_t generation);
-void conn_close(struct conn *c); /* with close_notify; NULL is nothing */
-void conn_abort(struct conn *c); /* with RST */
+MUST_USE struct conn *fetch_conn_new(struct pool *p, int fd, uint64_t generation);
+void fetch_conn_close(struct conn *c); /* with close_notify; NULL is nothing */
+void fetch_conn_abort(struct conn *c); /* with RST */
 
 MUST_USE int pools_init(struct pools *ps, struct loop *l);
 void pools_close_idle(struct pools *ps);

@@ -1,6 +1,7 @@
 # To add a unit test: write test_<folder>_<what>.c and add a line here. A test of several files also gets
 # tests_unit_test_x_SOURCES.
 UNIT_TESTS = \
+	%D%/test_fetch \
 	%D%/test_fetch_guard \
 	%D%/test_http_h1 \
 	%D%/test_http_target \
@@ -11,6 +12,7 @@ UNIT_TESTS = \
 	%D%/test_tls_roots \
 	%D%/test_tls_verify
 
+%C%_test_fetch_SOURCES = %D%/fetch_world.c %D%/fetch_world.h %D%/test_fetch.c
 %C%_test_http_h1_SOURCES = %D%/http_cases.c %D%/http_cases.h %D%/test_http_h1.c
 %C%_test_http_target_SOURCES = %D%/http_cases.c %D%/http_cases.h %D%/test_http_target.c
 %C%_test_tls_handshake_SOURCES = %D%/test_tls_handshake.c %D%/tls_fixture.c %D%/tls_fixture.h
