@@ -139,6 +139,7 @@ static int put_why(const struct log_record *r, struct buf *out, size_t *columns)
 static int put_url(const struct log_record *r, struct buf *out, size_t max, size_t *columns)
 {
     struct slice url = r->url;
+    max = max < URL_CHARS ? max : URL_CHARS;
     if (stopped(r) && slice_starts(url, SLICE("http"))) {
         url = slice_skip(url, 4);
         if (buf_append(out, SLICE("hxxp")) < 0)
@@ -146,7 +147,7 @@ static int put_url(const struct log_record *r, struct buf *out, size_t max, size
         *columns += 4;
         max = max > 4 ? max - 4 : 1;
     }
-    return put_text(out, url, max < URL_CHARS ? max : URL_CHARS, columns);
+    return put_text(out, url, max, columns);
 }
 
 /* The URL gives way to the reason, down to a few characters; then the end of the line is cut. */

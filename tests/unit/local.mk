@@ -1,6 +1,11 @@
 # To add a unit test: write test_<folder>_<what>.c and add a line here. A test of several files also gets
 # tests_unit_test_x_SOURCES.
 UNIT_TESTS = \
+	%D%/test_audit_inflight \
+	%D%/test_audit_log \
+	%D%/test_audit_records \
+	%D%/test_audit_threads \
+	%D%/test_audit_verify \
 	%D%/test_fetch \
 	%D%/test_fetch_guard \
 	%D%/test_http_h1 \
@@ -12,6 +17,10 @@ UNIT_TESTS = \
 	%D%/test_tls_roots \
 	%D%/test_tls_verify
 
+%C%_test_audit_log_SOURCES = %D%/test_audit_log.c %D%/audit_fixture.c %D%/audit_fixture.h
+%C%_test_audit_records_SOURCES = %D%/test_audit_records.c %D%/http_cases.c %D%/http_cases.h
+%C%_test_audit_threads_SOURCES = %D%/test_audit_threads.c %D%/audit_fixture.c %D%/audit_fixture.h
+%C%_test_audit_verify_SOURCES = %D%/test_audit_verify.c %D%/audit_fixture.c %D%/audit_fixture.h
 %C%_test_fetch_SOURCES = %D%/fetch_world.c %D%/fetch_world.h %D%/test_fetch.c
 %C%_test_http_h1_SOURCES = %D%/http_cases.c %D%/http_cases.h %D%/test_http_h1.c
 %C%_test_http_target_SOURCES = %D%/http_cases.c %D%/http_cases.h %D%/test_http_target.c
