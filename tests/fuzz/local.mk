@@ -3,6 +3,7 @@
 # instead, and `make fuzz FUZZ_SECONDS=n' runs each for n seconds.
 FUZZ_TARGETS = \
 	%D%/fuzz_h1 \
+	%D%/fuzz_keeper \
 	%D%/fuzz_target
 
 # In an archive among the LDADD of all test programs: the linker takes its main() only where there is no other.

@@ -1,6 +1,7 @@
 # To add a unit test: write test_<folder>_<what>.c and add a line here. A test of several files also gets
 # tests_unit_test_x_SOURCES.
 UNIT_TESTS = \
+	%D%/test_app_env \
 	%D%/test_audit_inflight \
 	%D%/test_audit_log \
 	%D%/test_audit_records \
@@ -15,6 +16,7 @@ UNIT_TESTS = \
 	%D%/test_tls_keeper \
 	%D%/test_tls_mint \
 	%D%/test_tls_roots \
+	%D%/test_tls_server \
 	%D%/test_tls_verify
 
 %C%_test_audit_log_SOURCES = %D%/test_audit_log.c %D%/audit_fixture.c %D%/audit_fixture.h
@@ -28,6 +30,7 @@ UNIT_TESTS = \
 %C%_test_tls_keeper_SOURCES = %D%/test_tls_keeper.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_mint_SOURCES = %D%/test_tls_mint.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_verify_SOURCES = %D%/test_tls_verify.c %D%/tls_fixture.c %D%/tls_fixture.h
+%C%_test_tls_server_SOURCES = %D%/test_tls_server.c %D%/tls_fixture.c %D%/tls_fixture.h
 
 # libFuzzer, which a build with --enable-fuzz links into all test programs, brings a main() of its own.
 if HAVE_CMOCKA
