@@ -3,6 +3,7 @@
  * It names no address, no secret and no rule's content (design: Policy; interfaces.md 2). */
 #include "audit/redact.h"
 #include "base/json.h"
+#include "policy/explain.h"
 #include "proxy/exchange.h"
 
 enum { PAGE_BYTES = 16 << 10, URL_SHOWN_BYTES = 2048 };
@@ -31,16 +32,15 @@ static const char *status_phrase(unsigned status)
     return "Error";
 }
 
-/* What the author of a deny rule wrote for the agent, else the reason's own sentence. */
-static const char *message_of(const struct exchange *x, enum reason reason)
+/* In words: the verdict's own explanation, or the reason's sentence where something else stopped it. */
+static void explain(const struct exchange *x, enum reason reason, struct buf *out)
 {
-    if (reason == REASON_DENIED_BY_RULE && x->verdict.rule) {
-        struct policy_rule_info info;
-        policy_rule_info(x->verdict.rule, &info);
-        if (info.message)
-            return info.message;
+    bool judged = reason == x->verdict.reason;
+    if (!judged || explain_agent(&x->verdict, out) < 0) {
+        buf_clear(out);
+        if (buf_append(out, slice_str(reason_sentence(reason))) < 0)
+            buf_clear(out);
     }
-    return reason_sentence(reason);
 }
 
 static const char *nearest_name(const struct exchange *x)
@@ -52,7 +52,8 @@ static const char *nearest_name(const struct exchange *x)
     return info.name;
 }
 
-static void write_json(const struct exchange *x, enum reason reason, struct slice url, struct buf *page)
+static void write_json(const struct exchange *x, enum reason reason, struct slice message, struct slice url,
+                       struct buf *page)
 {
     char hint[ULID_BYTES + 16] = "exeat why ";
     memcpy(hint + 10, x->id, ULID_BYTES);
@@ -60,7 +61,7 @@ static void write_json(const struct exchange *x, enum reason reason, struct slic
     json_object(&j);
     json_kv_str(&j, "error", "exeat");
     json_kv_str(&j, "reason", reason_id(reason));
-    json_kv_str(&j, "message", message_of(x, reason));
+    json_kv_slice(&j, "message", message);
     json_key(&j, "method");
     x->method.ptr ? json_slice(&j, x->method) : json_null(&j);
     json_key(&j, "url");
@@ -75,16 +76,16 @@ static void write_json(const struct exchange *x, enum reason reason, struct slic
         buf_clear(page);
 }
 
-static void write_text(const struct exchange *x, enum reason reason, struct slice url, struct buf *page)
+static void write_text(const struct exchange *x, enum reason reason, struct slice message, struct slice url,
+                       struct buf *page)
 {
     bool failed = reason_status(reason) >= 500;
-    int put = buf_printf(page, "exeat: this request %s. %s\n\n", failed ? "failed" : "was blocked", message_of(x, reason));
+    int put = buf_printf(page, "exeat: this request %s. %.*s\n\n", failed ? "failed" : "was blocked",
+                         SLICE_FMT(message));
     if (put == 0 && x->method.ptr && url.ptr)
         put = buf_printf(page, "  request: %.*s %.*s\n", SLICE_FMT(x->method), SLICE_FMT(url));
     if (put == 0)
         put = buf_printf(page, "  reason:  %s\n", reason_id(reason));
-    if (put == 0 && nearest_name(x))
-        put = buf_printf(page, "  nearest: the rule \"%s\"\n", nearest_name(x));
     if (put < 0 || buf_printf(page, "\n%s\nMore: exeat why %s\n", reason_hint(reason), x->id) < 0)
         buf_clear(page);
 }
@@ -107,18 +108,14 @@ static int write_head(const struct exchange *x, enum reason reason, bool close, 
 
 int blockpage_write(const struct exchange *x, enum reason reason, bool close, struct buf *out)
 {
-    struct buf page = BUF_INIT(PAGE_BYTES), scratch = BUF_INIT(REDACT_SCRATCH_BYTES);
+    AUTO_BUF page = BUF_INIT(PAGE_BYTES), message = BUF_INIT(PAGE_BYTES / 2), scratch = BUF_INIT(REDACT_SCRATCH_BYTES);
     struct slice url = {NULL, 0};
     if (x->url_canonical)
         url = redact_url(x->url, false, URL_SHOWN_BYTES, &scratch);
-    if (x->wants_json)
-        write_json(x, reason, url, &page);
-    else
-        write_text(x, reason, url, &page);
+    explain(x, reason, &message);
+    (x->wants_json ? write_json : write_text)(x, reason, buf_slice(&message), url, &page);
     int put = write_head(x, reason, close, buf_len(&page), out);
     if (put == 0 && !x->head_request)
         put = buf_append(out, buf_slice(&page));
-    buf_free(&page);
-    buf_free(&scratch);
     return put;
 }

@@ -16,7 +16,7 @@ struct proxy {
     struct worker workers[];
 };
 
-int proxy_start(const struct proxy_setup *setup, struct proxy **ret, struct err *e)
+int proxy_new(const struct proxy_setup *setup, struct proxy **ret, struct err *e)
 {
     struct proxy *p = calloc(1, sizeof *p + setup->workers * sizeof p->workers[0]);
     if (!p)
@@ -26,19 +26,28 @@ int proxy_start(const struct proxy_setup *setup, struct proxy **ret, struct err 
     p->busy = setup->workers;
     p->tasks = task_table_new();
     int failed = p->tasks ? tls_key_new(&p->leaf, e) : err_set(e, "no memory for the tasks");
+    if (!failed)
+        failed = fetch_prepare(e);
     while (!failed && p->count < setup->workers) {
         struct worker *w = &p->workers[p->count];
         w->index = p->count++;
         w->proxy = p;
         w->tasks = p->tasks;
-        w->inbox.keeper = -1;
-        failed = worker_start(w, setup, p->leaf, e);
+        failed = worker_init(w, setup, p->leaf, e);
     }
     if (failed) {
         proxy_stop(p);
         return -1;
     }
     *ret = p;
+    return 0;
+}
+
+int proxy_run(struct proxy *p, struct audit_log *log, struct err *e)
+{
+    for (unsigned i = 0; i < p->count; i++)
+        if (worker_start(&p->workers[i], log, p->leaf, e) < 0)
+            return -1;
     return 0;
 }
 

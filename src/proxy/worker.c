@@ -47,7 +47,7 @@ static void accept_one(struct loop_io *io, int events UNUSED)
         (void)TAKE_FD(fd);
 }
 
-static int start_listeners(struct worker *w, const struct proxy_setup *setup)
+static int make_listeners(struct worker *w, const struct proxy_setup *setup)
 {
     w->listeners = calloc(setup->listener_count + 1, sizeof *w->listeners);
     if (!w->listeners)
@@ -59,7 +59,6 @@ static int start_listeners(struct worker *w, const struct proxy_setup *setup)
         l->fd = setup->listeners[i];
         loop_io_init(&l->io, w->loop, l->fd, accept_one);
         loop_deadline_init(&l->retry, w->loop, retry_accept);
-        loop_io_want(&l->io, LOOP_READ);
     }
     return 0;
 }
@@ -180,23 +179,23 @@ static void tick(struct loop_deadline *d)
 
 /* --- start and end --- */
 
-static int make_parts(struct worker *w, const struct proxy_setup *setup, struct tls_key *leaf, struct err *e)
+int worker_init(struct worker *w, const struct proxy_setup *setup, struct tls_key *leaf, struct err *e)
 {
-    uint8_t public_key[256];
-    size_t len;
-    if (tls_key_public(leaf, public_key, sizeof public_key, &len) < 0)
-        return err_set(e, "the leaf key cannot be read");
+    w->keeper = setup->keepers[w->index];
+    w->inflight = setup->inflight;
+    w->snapshot = proxy_snapshot_ref(setup->snapshot);
+    list_init(&w->conns);
+    list_init(&w->graveyard);
+    list_init(&w->young);
+    w->inbox = (struct worker_inbox){.keeper = -1};
+    pthread_mutex_init(&w->inbox.lock, NULL);
     w->loop = loop_new(false);
     if (!w->loop)
         return err_set(e, "no event loop for worker %u", w->index);
-    if (certs_new(w->loop, setup->keepers[w->index], slice_of((char *)public_key, len), &w->certs, e) < 0 ||
-        tls_server_new(leaf, &w->tls, e) < 0 || fetch_new(w->loop, &w->fetch, e) < 0 ||
+    if (tls_server_new(leaf, &w->tls, e) < 0 || fetch_new(w->loop, &w->fetch, e) < 0 ||
         fetch_configure(w->fetch, snapshot_fetch_settings(w->snapshot), snapshot_generation(w->snapshot), e) < 0)
         return -1;
-    w->audit = audit_port_new(w->log, wake_for_audit, w);
-    if (!w->audit || start_listeners(w, setup) < 0)
-        return err_set(e, "no memory for worker %u", w->index);
-    return 0;
+    return make_listeners(w, setup) < 0 ? err_set(e, "no memory for worker %u", w->index) : 0;
 }
 
 static void *run(void *arg)
@@ -218,23 +217,30 @@ static int start_thread(struct worker *w)
     return failed ? -1 : 0;
 }
 
-int worker_start(struct worker *w, const struct proxy_setup *setup, struct tls_key *leaf, struct err *e)
+static int meet_keeper(struct worker *w, struct tls_key *leaf, struct err *e)
 {
-    w->log = setup->log;
-    w->inflight = setup->inflight;
-    w->snapshot = proxy_snapshot_ref(setup->snapshot);
-    list_init(&w->conns);
-    list_init(&w->graveyard);
-    list_init(&w->young);
-    w->inbox = (struct worker_inbox){.keeper = -1};
-    pthread_mutex_init(&w->inbox.lock, NULL);
-    if (make_parts(w, setup, leaf, e) < 0)
+    uint8_t public_key[256];
+    size_t len;
+    if (tls_key_public(leaf, public_key, sizeof public_key, &len) < 0)
+        return err_set(e, "the leaf key cannot be read");
+    return certs_new(w->loop, TAKE_FD(w->keeper), slice_of((char *)public_key, len), &w->certs, e);
+}
+
+int worker_start(struct worker *w, struct audit_log *log, struct tls_key *leaf, struct err *e)
+{
+    if (meet_keeper(w, leaf, e) < 0)
         return -1;
+    w->log = log;
+    w->audit = audit_port_new(log, wake_for_audit, w);
+    if (!w->audit)
+        return err_set(e, "no memory for worker %u", w->index);
     loop_at_turn_end(w->loop, turn_end, w);
     loop_wake_init(&w->inbox_wake, w->loop, take_inbox);
     loop_wake_init(&w->audit_wake, w->loop, deliver);
     loop_deadline_init(&w->tick, w->loop, tick);
     loop_deadline_after(&w->tick, TICK_NS);
+    for (size_t i = 0; i < w->listener_count; i++)
+        loop_io_want(&w->listeners[i].io, LOOP_READ);
     return start_thread(w) < 0 ? err_set(e, "cannot start the thread of worker %u", w->index) : 0;
 }
 
@@ -265,6 +271,7 @@ void worker_join_and_free(struct worker *w)
     proxy_snapshot_free(w->snapshot);
     proxy_snapshot_free(w->inbox.snapshot);
     fd_auto_close(&w->inbox.keeper);
+    fd_auto_close(&w->keeper);
     blocks_free(&w->blocks);
     loop_free(w->loop);
 }

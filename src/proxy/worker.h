@@ -32,6 +32,7 @@ struct worker_inbox {
 
 struct worker {
     unsigned index;
+    int keeper; /* until certs has it; -1 then */
     struct proxy *proxy;
     pthread_t thread;
     bool started;
@@ -65,8 +66,8 @@ struct worker {
     struct h1_response response;
 };
 
-MUST_USE int worker_start(struct worker *w, const struct proxy_setup *setup, struct tls_key *leaf,
-                          struct err *e);
+MUST_USE int worker_init(struct worker *w, const struct proxy_setup *setup, struct tls_key *leaf, struct err *e);
+MUST_USE int worker_start(struct worker *w, struct audit_log *log, struct tls_key *leaf, struct err *e);
 /* From any thread: looks into the inbox soon. */
 void worker_wake(struct worker *w);
 void worker_join_and_free(struct worker *w);
