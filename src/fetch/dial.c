@@ -193,7 +193,8 @@ static void note_stale(struct dialler *d, const char *name, uint16_t port)
         return; /* one entry of a name that nobody else uses stays: no harm */
 }
 
-/* libcurl's defaults leave much open that must be shut: environment proxies, other protocols, signals. */
+/* libcurl's defaults leave much open that must be shut: environment proxies, other protocols, signals.
+ * FORBID_REUSE is not set: libcurl would close the connection before we take its descriptor. */
 static CURLcode set_options(struct dialler *d, struct dial *dial, const char *url, long timeout_ms)
 {
     CURL *easy = dial->easy;
