@@ -4,7 +4,8 @@
 #include "regex/regex.h"
 
 struct glob {
-    struct slice pattern; /* canonical; in a deny rule in lower case */
+    struct slice shown;   /* canonical */
+    struct slice pattern; /* the same; in a deny rule in lower case */
     struct slice decoded; /* in a deny rule: without any escape, as judged.decoded */
 };
 
@@ -88,6 +89,7 @@ static int read_glob(struct schema_ctx *ctx, const struct schema_item *item, boo
     const char *wrong = glob_check(g.pattern);
     if (wrong)
         return problems_add(p, item->line, item->column, "%s", wrong);
+    g.shown = g.pattern;
     if (deny && fold_glob(ctx, &g) < 0)
         return -1;
     *ret = g;
@@ -214,7 +216,7 @@ static int show(const void *what, struct buf *out)
     if (paths->glob_count + paths->regex_count == 0)
         return buf_append(out, SLICE("none"));
     for (size_t i = 0; i < paths->glob_count; i++)
-        if (show_one("", paths->globs[i].pattern, i == 0, out) < 0)
+        if (show_one("", paths->globs[i].shown, i == 0, out) < 0)
             return -1;
     for (size_t i = 0; i < paths->regex_count; i++)
         if (show_one("regex ", paths->regexes[i].pattern, i + paths->glob_count == 0, out) < 0)
@@ -228,7 +230,7 @@ static void json(const void *what, struct json *j)
     json_key(j, "paths");
     json_array(j);
     for (size_t i = 0; i < paths->glob_count; i++)
-        json_slice(j, paths->globs[i].pattern);
+        json_slice(j, paths->globs[i].shown);
     json_array_end(j);
     json_key(j, "path_regex");
     json_array(j);

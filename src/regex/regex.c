@@ -90,7 +90,7 @@ int regex_compile(struct slice pattern, unsigned flags, struct regex **ret_regex
     if (starts_with_option(pattern))
         return err_set(e, "options and verbs (`(*…)`) are not allowed");
     uint32_t options = PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF |
-                       PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE;
+                       PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C;
     if (flags & REGEX_NOCASE)
         options |= PCRE2_CASELESS;
     AUTO(regex) *r = malloc(sizeof *r);

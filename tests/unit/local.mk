@@ -12,6 +12,8 @@ UNIT_TESTS = \
 	%D%/test_http_h1 \
 	%D%/test_http_target \
 	%D%/test_loop \
+	%D%/test_policy_cases \
+	%D%/test_policy_errors \
 	%D%/test_tls_handshake \
 	%D%/test_tls_keeper \
 	%D%/test_tls_mint \
@@ -26,11 +28,13 @@ UNIT_TESTS = \
 %C%_test_fetch_SOURCES = %D%/fetch_world.c %D%/fetch_world.h %D%/test_fetch.c
 %C%_test_http_h1_SOURCES = %D%/http_cases.c %D%/http_cases.h %D%/test_http_h1.c
 %C%_test_http_target_SOURCES = %D%/http_cases.c %D%/http_cases.h %D%/test_http_target.c
+%C%_test_policy_cases_SOURCES = %D%/test_policy_cases.c %D%/case_files.c %D%/case_files.h
+%C%_test_policy_errors_SOURCES = %D%/test_policy_errors.c %D%/case_files.c %D%/case_files.h
 %C%_test_tls_handshake_SOURCES = %D%/test_tls_handshake.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_keeper_SOURCES = %D%/test_tls_keeper.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_mint_SOURCES = %D%/test_tls_mint.c %D%/tls_fixture.c %D%/tls_fixture.h
-%C%_test_tls_verify_SOURCES = %D%/test_tls_verify.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_server_SOURCES = %D%/test_tls_server.c %D%/tls_fixture.c %D%/tls_fixture.h
+%C%_test_tls_verify_SOURCES = %D%/test_tls_verify.c %D%/tls_fixture.c %D%/tls_fixture.h
 
 # libFuzzer, which a build with --enable-fuzz links into all test programs, brings a main() of its own.
 if HAVE_CMOCKA
