@@ -33,6 +33,7 @@ UNIT_TESTS = \
 %C%_test_tls_handshake_SOURCES = %D%/test_tls_handshake.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_keeper_SOURCES = %D%/test_tls_keeper.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_mint_SOURCES = %D%/test_tls_mint.c %D%/tls_fixture.c %D%/tls_fixture.h
+%C%_test_tls_roots_SOURCES = %D%/test_tls_roots.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_server_SOURCES = %D%/test_tls_server.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_verify_SOURCES = %D%/test_tls_verify.c %D%/tls_fixture.c %D%/tls_fixture.h
 
