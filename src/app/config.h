@@ -11,17 +11,20 @@
 #include "proxy/settings.h"
 
 /* Ceilings for what a configuration may ask for. */
-enum { CONFIG_LISTENERS_MAX = 16, CONFIG_TASKS_MAX = 1000, CONFIG_WORKERS_MAX = 256 };
+enum { CONFIG_LISTENERS_MAX = 16, CONFIG_TASKS_MAX = 1000, CONFIG_WORKERS_MAX = 128 };
 
 struct config_listen {
-    const char *text; /* "127.0.0.1:3128", as it was written */
-    struct fetch_address address;
+    struct fetch_address address; /* port 0: any that is free */
     unsigned line, column;
 };
+
+/* What the operator says about the mode of a task, over the policy's own word. */
+enum config_mode { CONFIG_MODE_POLICY, CONFIG_MODE_ENFORCE, CONFIG_MODE_MONITOR };
 
 struct config_task {
     const char *name;
     const char *policy;     /* path */
+    enum config_mode mode;
     const char *token;      /* NULL: none written here */
     const char *token_file; /* path; NULL: none */
     struct proxy_source *sources;
@@ -68,5 +71,7 @@ MUST_USE int config_load(const char *path, problem_report *report, void *report_
 void config_free(struct config *c);
 DEFINE_AUTO(config)
 
+/* Letters, digits, '.', '_' and '-'; at most 63: a name stands in URLs, file names and records. */
+bool config_task_name_ok(struct slice name);
 /* NULL where there is no such task. */
 const struct config_task *config_find_task(const struct config *c, const char *name);

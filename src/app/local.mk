@@ -2,9 +2,36 @@ noinst_LIBRARIES += %D%/libapp.a
 
 %C%_libapp_a_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_libapp_a_SOURCES = \
+	%D%/bundle.c \
+	%D%/bundle.h \
+	%D%/cafiles.c \
+	%D%/cafiles.h \
+	%D%/config.c \
+	%D%/config.h \
 	%D%/env.c \
 	%D%/env.def \
 	%D%/env.h \
+	%D%/files.c \
+	%D%/files.h \
+	%D%/folders.c \
+	%D%/folders.h \
+	%D%/ipc.c \
+	%D%/ipc.h \
+	%D%/ipc_messages.def \
+	%D%/listeners.c \
+	%D%/listeners.h \
+	%D%/load.c \
+	%D%/load.h \
+	%D%/notify.c \
+	%D%/notify.h \
+	%D%/proxy_role.c \
+	%D%/proxy_role.h \
+	%D%/role.c \
+	%D%/role.h \
+	%D%/supervisor.c \
+	%D%/supervisor.h \
+	%D%/supervisor_internal.h \
+	%D%/supervisor_roles.c \
 	%D%/trustfiles.c \
 	%D%/trustfiles.h
 

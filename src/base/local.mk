@@ -27,6 +27,8 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/slice.c \
 	%D%/slice.h \
 	%D%/ulid.c \
-	%D%/ulid.h
+	%D%/ulid.h \
+	%D%/version.c \
+	%D%/version.h
 
 EXTRA_DIST += %D%/DEPS

@@ -7,6 +7,7 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cmd_env.c \
 	%D%/cmd_log.c \
 	%D%/cmd_policy.c \
+	%D%/cmd_proxy.c \
 	%D%/commands.def \
 	%D%/commands.h \
 	%D%/daemon_config.c \

@@ -1,0 +1,119 @@
+#include "app/files.h"
+
+#include "base/crypto.h"
+#include "base/io.h"
+#include "tls/roots.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { TOKEN_FILE_BYTES = 4096, EXTRA_ROOTS_BYTES = 4 << 20 };
+
+struct packer {
+    const struct files_source *source;
+    const struct config *config;
+    struct buf *out;
+    struct problems *problems;
+};
+
+static const struct files_given *find_given(const struct files_source *source, const char *path)
+{
+    for (size_t i = 0; i < source->given_count; i++)
+        if (strcmp(source->given[i].path, path) == 0)
+            return &source->given[i];
+    return NULL;
+}
+
+static int read_text(const struct files_source *source, const char *path, struct buf *text, struct err *e)
+{
+    const struct files_given *given = find_given(source, path);
+    if (!given)
+        return io_read_file(path, text, e);
+    return buf_append(text, given->text) < 0 ? err_set(e, "%s: larger than %zu bytes", path, text->max) : 0;
+}
+
+/* A secret that others can read is still the operator's decision: said, not refused. */
+static void warn_if_readable(const struct files_source *source, const char *path)
+{
+    struct stat st;
+    if (!source->warning || find_given(source, path) || stat(path, &st) < 0 || !(st.st_mode & S_IROTH))
+        return;
+    source->warning(source->arg, path, 0, 0, "holds a token and can be read by everybody: chmod o-r it");
+}
+
+/* Reads a file that a task or a key names; an error stands at the place of the name. */
+static int pack_file(struct packer *p, enum bundle_kind kind, const char *path, size_t max, unsigned line,
+                     unsigned column)
+{
+    AUTO_BUF text = BUF_INIT(max);
+    struct err why;
+    if (read_text(p->source, path, &text, &why) < 0)
+        return problems_add(p->problems, line, column, "%s", why.text);
+    int result = bundle_append(p->out, kind, path, buf_slice(&text), &why);
+    if (kind == BUNDLE_TOKEN && text.data)
+        crypto_wipe(text.data, text.size);
+    return result < 0 ? problems_add(p->problems, line, column, "%s", why.text) : 0;
+}
+
+/* Several tasks may share a policy: it is read and packed once. */
+static bool policy_is_packed(const struct packer *p, size_t task)
+{
+    for (size_t i = 0; i < task; i++)
+        if (strcmp(p->config->tasks[i].policy, p->config->tasks[task].policy) == 0)
+            return true;
+    return false;
+}
+
+static void pack_task(struct packer *p, size_t i)
+{
+    const struct config_task *t = &p->config->tasks[i];
+    if (!policy_is_packed(p, i) && pack_file(p, BUNDLE_POLICY, t->policy, CAP_DOCUMENT_BYTES, t->line, t->column) < 0)
+        return; /* told */
+    if (!t->token_file)
+        return;
+    warn_if_readable(p->source, t->token_file);
+    if (pack_file(p, BUNDLE_TOKEN, t->token_file, TOKEN_FILE_BYTES, t->line, t->column) < 0)
+        return; /* told */
+}
+
+static int pack_roots(struct packer *p, struct err *e)
+{
+    AUTO_BUF roots = BUF_INIT(ROOTS_BYTES_MAX);
+    if (roots_read_system(&roots, e) < 0)
+        return -1;
+    return bundle_append(p->out, BUNDLE_ROOTS, "the system's roots", buf_slice(&roots), e);
+}
+
+static int pack_all(struct packer *p, struct err *e)
+{
+    unsigned before = p->problems->count;
+    for (size_t i = 0; i < p->config->task_count; i++)
+        pack_task(p, i);
+    const char *extra = p->config->upstream.ca_file;
+    if (extra && pack_file(p, BUNDLE_EXTRA_ROOTS, extra, EXTRA_ROOTS_BYTES, 0, 0) < 0)
+        return -1;
+    return p->problems->count > before ? -1 : pack_roots(p, e);
+}
+
+int files_pack(const struct files_source *source, struct err *e)
+{
+    AUTO_BUF text = BUF_INIT(CAP_DOCUMENT_BYTES);
+    AUTO_BUF out = BUF_INIT(CAP_BUNDLE_BYTES);
+    struct problems problems = {
+        .file = source->config, .report = source->report, .report_arg = source->arg, .first = e};
+    AUTO(config) *config = NULL;
+    if (read_text(source, source->config, &text, e) < 0) {
+        if (source->report)
+            source->report(source->arg, source->config, 0, 0, e->text);
+        return -1;
+    }
+    if (config_parse(buf_slice(&text), &problems, &config) < 0)
+        return -1;
+    if (config->has_tokens)
+        warn_if_readable(source, source->config);
+    struct packer p = {source, config, &out, &problems};
+    if (bundle_append(&out, BUNDLE_CONFIG, source->config, buf_slice(&text), e) < 0 || pack_all(&p, e) < 0)
+        return -1;
+    return bundle_seal(&out, e);
+}

@@ -1,0 +1,22 @@
+/* Reads all that a configuration names, once, into a bundle: the supervisor's part of a start or reload. */
+#pragma once
+#include "app/bundle.h"
+#include "app/config.h"
+
+/* A file that is given as text: a configuration that `exeat run` writes, a policy it has found. */
+struct files_given {
+    const char *path;
+    struct slice text;
+};
+
+struct files_source {
+    const char *config; /* path, or the name of a given text */
+    const struct files_given *given;
+    size_t given_count;
+    problem_report *report;  /* every error, with its place */
+    problem_report *warning; /* what deserves a look: a secret that everybody can read; may be NULL */
+    void *arg;
+};
+
+/* Returns the descriptor of a sealed bundle. */
+MUST_USE int files_pack(const struct files_source *source, struct err *e);

@@ -1,0 +1,143 @@
+#include "app/load.h"
+
+#include "base/crypto.h"
+#include "policy/model.h"
+#include "tls/conn.h"
+
+#include <stdlib.h>
+
+struct loader {
+    const struct bundle *bundle;
+    struct load *load;
+    struct problems problems;
+    struct err *e;
+};
+
+static int parse(struct loader *l)
+{
+    const char *name = NULL;
+    struct slice text = bundle_find(l->bundle, BUNDLE_CONFIG, NULL, &name);
+    if (!text.ptr)
+        return err_set(l->e, "bundle: without a configuration");
+    l->problems.file = name;
+    return config_parse(text, &l->problems, &l->load->config);
+}
+
+/* A token file's text without the one newline that editors leave at its end. */
+static struct slice without_newline(struct slice text)
+{
+    return slice_ends(text, SLICE("\n")) ? slice_first(text, text.len - 1) : text;
+}
+
+static int set_token(struct loader *l, const struct config_task *t, struct proxy_task_settings *to)
+{
+    struct slice token = slice_str(t->token);
+    if (t->token_file)
+        token = without_newline(bundle_find(l->bundle, BUNDLE_TOKEN, t->token_file, NULL));
+    else if (!t->token)
+        return 0;
+    if (token.len == 0)
+        return problems_add(&l->problems, t->line, t->column, "%s: no token in it", t->token_file);
+    if (memchr(token.ptr, '\n', token.len) || memchr(token.ptr, '\r', token.len))
+        return problems_add(&l->problems, t->line, t->column, "%s: a token is one line", t->token_file);
+    to->has_token = true;
+    return crypto_sha256(token, to->token_sha256);
+}
+
+/* The snapshot has not been shared yet: the operator's word about the mode is put in place. */
+static void set_mode(struct policy *p, enum config_mode mode)
+{
+    if (mode != CONFIG_MODE_POLICY)
+        p->mode = mode == CONFIG_MODE_MONITOR ? POLICY_MONITOR : POLICY_ENFORCE;
+}
+
+static void load_task(struct loader *l, size_t i)
+{
+    const struct config_task *t = &l->load->config->tasks[i];
+    const char *file = NULL;
+    struct slice text = bundle_find(l->bundle, BUNDLE_POLICY, t->policy, &file);
+    if (!text.ptr) {
+        problems_add(&l->problems, t->line, t->column, "%s: not in the bundle", t->policy);
+        return;
+    }
+    struct err *first = l->problems.count ? NULL : l->e;
+    if (policy_compile(t->policy, text, t->name, l->problems.report, l->problems.report_arg,
+                       &l->load->policies[i], first) < 0) {
+        l->problems.count++;
+        return;
+    }
+    set_mode(l->load->policies[i], t->mode);
+    struct proxy_task_settings *to = &l->load->tasks[i];
+    *to = (struct proxy_task_settings){.name = t->name,
+                                       .policy = l->load->policies[i],
+                                       .sources = t->sources,
+                                       .source_count = t->source_count};
+    if (set_token(l, t, to) < 0)
+        return; /* told */
+}
+
+static int load_tasks(struct loader *l)
+{
+    struct load *load = l->load;
+    size_t count = load->config->task_count;
+    load->policies = calloc(count + 1, sizeof(struct policy *));
+    load->tasks = calloc(count + 1, sizeof(struct proxy_task_settings));
+    if (!load->policies || !load->tasks)
+        return err_set(l->e, "no memory");
+    for (size_t i = 0; i < count; i++)
+        load_task(l, i);
+    return l->problems.count ? -1 : 0;
+}
+
+static int load_trust(struct loader *l)
+{
+    struct slice roots = bundle_find(l->bundle, BUNDLE_ROOTS, NULL, NULL);
+    struct slice extra = bundle_find(l->bundle, BUNDLE_EXTRA_ROOTS, NULL, NULL);
+    struct err why;
+    if (tls_trust_new(roots, extra, &l->load->trust, &why) < 0)
+        return problems_add(&l->problems, 0, 0, "%s: %s",
+                            extra.ptr ? l->load->config->upstream.ca_file : "the system's roots", why.text);
+    return 0;
+}
+
+static void fill_settings(struct load *l)
+{
+    const struct config *c = l->config;
+    l->settings = (struct proxy_settings){
+        .tasks = l->tasks,
+        .task_count = c->task_count,
+        .overrides = c->upstream.resolve,
+        .override_count = c->upstream.resolve_count,
+        .trust = l->trust,
+        .blocked_connect = c->blocked_connect,
+        .limits = c->limits,
+        .timeouts = c->timeouts,
+    };
+}
+
+int load_bundle(const struct bundle *b, problem_report *report, void *arg, struct load **ret, struct err *e)
+{
+    AUTO(load) *load = calloc(1, sizeof *load);
+    if (!load)
+        return err_set(e, "no memory");
+    struct loader l = {
+        .bundle = b, .load = load, .problems = {.report = report, .report_arg = arg, .first = e}, .e = e};
+    if (parse(&l) < 0 || load_tasks(&l) < 0 || load_trust(&l) < 0)
+        return -1;
+    fill_settings(load);
+    *ret = TAKE(load);
+    return 0;
+}
+
+void load_free(struct load *l)
+{
+    if (!l)
+        return;
+    for (size_t i = 0; l->policies && i < l->config->task_count; i++)
+        policy_free(l->policies[i]);
+    free(l->policies);
+    free(l->tasks);
+    tls_trust_free(l->trust);
+    config_free(l->config);
+    free(l);
+}

@@ -1,0 +1,19 @@
+/* A bundle compiled: configuration, policies, tokens, roots, and the proxy's settings made of them.
+ *
+ * Pure but for memory: the supervisor runs it to find and print every error, the proxy role runs the same
+ * code on the same bytes to get what it works with. */
+#pragma once
+#include "app/bundle.h"
+#include "app/config.h"
+
+struct load {
+    struct config *config;
+    struct policy **policies; /* one for each task */
+    struct tls_trust *trust;
+    struct proxy_task_settings *tasks;
+    struct proxy_settings settings; /* points into this; listeners are for the caller to fill in */
+};
+
+MUST_USE int load_bundle(const struct bundle *b, problem_report *report, void *arg, struct load **ret, struct err *e);
+void load_free(struct load *l);
+DEFINE_AUTO(load)

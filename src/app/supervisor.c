@@ -1,0 +1,376 @@
+#include "app/supervisor_internal.h"
+
+#include "app/folders.h"
+#include "app/notify.h"
+#include "audit/inflight.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { INFLIGHT_PER_WORKER = 4096, PEM_BYTES = 64 << 10 };
+
+int supervisor_make_run(char ret[RUN_ID_BYTES])
+{
+    static const char letters[33] = "0123456789abcdefghjkmnpqrstvwxyz";
+    uint8_t random[6];
+    char tail[7] = "";
+    struct tm tm;
+    time_t now = (time_t)(clock_wall_ms() / 1000);
+    if (crypto_random(random, sizeof random) < 0 || !gmtime_r(&now, &tm))
+        return -1;
+    for (size_t i = 0; i < sizeof random; i++)
+        tail[i] = letters[random[i] % 32];
+    char time_text[20];
+    if (strftime(time_text, sizeof time_text, "%Y%m%dT%H%M%SZ", &tm) == 0)
+        return -1;
+    snprintf(ret, RUN_ID_BYTES, "%.16s-%s", time_text, tail);
+    return 0;
+}
+
+static unsigned count_cores(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n < 1 ? 1 : n > IPC_WORKERS_MAX ? IPC_WORKERS_MAX : (unsigned)n;
+}
+
+/* --- start --- */
+
+/* Returns the bundle's descriptor, after compiling all of it here: errors are found and printed by the
+ * command itself, and a broken configuration never reaches the proxy. */
+static int read_configuration(struct supervisor *s, struct load **ret, struct err *e)
+{
+    AUTO_FD int fd = files_pack(&s->o.files, e);
+    AUTO(bundle) *bundle = NULL;
+    if (fd < 0 || bundle_open(fd, &bundle, e) < 0 ||
+        load_bundle(bundle, s->o.files.report, s->o.files.arg, ret, e) < 0)
+        return -1;
+    return TAKE_FD(fd);
+}
+
+static int open_places(struct supervisor *s, struct err *e)
+{
+    const struct config *c = s->load->config;
+    const char *name;
+    snprintf(s->audit_path, sizeof s->audit_path, "%s", c->audit.file);
+    if (folders_make(c->state, e) < 0)
+        return -1;
+    s->audit_dir = folders_open_parent(s->audit_path, &name, e);
+    if (s->audit_dir < 0)
+        return -1;
+    s->audit_name = name;
+    s->workers = c->workers ? c->workers : count_cores();
+    if (listeners_open(c, &s->listeners, e) < 0)
+        return -1;
+    s->inflight = inflight_create(s->workers * INFLIGHT_PER_WORKER, e);
+    return s->inflight < 0 ? -1 : 0;
+}
+
+static int write_trust(struct supervisor *s, struct slice ca_pem, int bundle_fd, struct err *e)
+{
+    const char *folder = s->o.trust_dir ? s->o.trust_dir : s->load->config->state;
+    AUTO(bundle) *bundle = NULL;
+    if (bundle_open(bundle_fd, &bundle, e) < 0 || trustfiles_paths(folder, &s->trust, e) < 0)
+        return -1;
+    return trustfiles_write(folder, ca_pem, bundle_find(bundle, BUNDLE_ROOTS, NULL, NULL), e);
+}
+
+static int launch(struct supervisor *s, int bundle_fd, struct err *e)
+{
+    int sockets[IPC_WORKERS_MAX];
+    AUTO_BUF ca_pem = BUF_INIT(PEM_BYTES);
+    if (supervisor_launch_keeper(s, sockets, e) < 0)
+        return -1;
+    int result = supervisor_launch_proxy(s, bundle_fd, sockets, e);
+    for (unsigned i = 0; i < s->workers; i++)
+        close(sockets[i]);
+    if (result < 0 || supervisor_await(&s->keeper, &ca_pem, e) < 0)
+        return -1;
+    /* While the proxy compiles. */
+    if (write_trust(s, buf_slice(&ca_pem), bundle_fd, e) < 0)
+        return -1;
+    return supervisor_await(&s->proxy, NULL, e);
+}
+
+static void on_keeper_end(struct loop_child *child, int status);
+static void on_proxy_end(struct loop_child *child, int status);
+static void on_proxy_message(struct loop_io *io, int events);
+
+static void watch(struct supervisor *s)
+{
+    loop_child_init(&s->keeper_end, s->loop, s->keeper.pid, on_keeper_end);
+    loop_child_init(&s->proxy_end, s->loop, s->proxy.pid, on_proxy_end);
+    loop_io_init(&s->proxy_io, s->loop, s->proxy.ipc.fd, on_proxy_message);
+    loop_io_want(&s->proxy_io, LOOP_READ);
+    s->watching = true;
+}
+
+static int start(struct supervisor *s, struct err *e)
+{
+    AUTO_FD int bundle = read_configuration(s, &s->load, e);
+    if (bundle < 0)
+        return -1;
+    if (s->o.run)
+        snprintf(s->run, sizeof s->run, "%s", s->o.run);
+    else if (supervisor_make_run(s->run) < 0)
+        return err_set(e, "no randomness for the run's id");
+    if (open_places(s, e) < 0 || launch(s, bundle, e) < 0)
+        return -1;
+    watch(s);
+    return 0;
+}
+
+int supervisor_start(struct loop *loop, const struct supervisor_options *o, struct supervisor **ret, struct err *e)
+{
+    AUTO(supervisor) *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(e, "no memory");
+    s->o = *o;
+    s->loop = loop;
+    s->audit_dir = s->inflight = -1;
+    if (start(s, e) < 0)
+        return -1;
+    *ret = TAKE(s);
+    return 0;
+}
+
+void supervisor_free(struct supervisor *s)
+{
+    if (!s)
+        return;
+    if (s->watching) {
+        loop_io_stop(&s->proxy_io);
+        loop_child_stop(&s->proxy_end);
+        loop_child_stop(&s->keeper_end);
+    }
+    role_kill(&s->proxy);
+    role_kill(&s->keeper);
+    listeners_close(&s->listeners);
+    if (s->audit_dir >= 0)
+        close(s->audit_dir);
+    if (s->inflight >= 0)
+        close(s->inflight);
+    load_free(s->pending);
+    load_free(s->load);
+    free(s);
+}
+
+/* --- reload --- */
+
+static bool same_listen(const struct config *a, const struct config *b)
+{
+    bool same = a->listen_count == b->listen_count;
+    for (size_t i = 0; same && i < a->listen_count; i++)
+        same = a->listen[i].address.port == b->listen[i].address.port &&
+               fetch_address_same_host(&a->listen[i].address, &b->listen[i].address);
+    return same;
+}
+
+static bool same_audit(const struct config *a, const struct config *b)
+{
+    return strcmp(a->audit.file, b->audit.file) == 0 && a->audit.rotate == b->audit.rotate &&
+           a->audit.keep == b->audit.keep && a->audit.full_urls == b->audit.full_urls;
+}
+
+static void warn_of_restart(const char *what, bool same)
+{
+    if (!same)
+        log_warn("`%s` has changed: this takes effect at the next start", what);
+}
+
+static void compare(const struct config *old, const struct config *new)
+{
+    warn_of_restart("listen", same_listen(old, new));
+    warn_of_restart("workers", old->workers == new->workers);
+    warn_of_restart("state", strcmp(old->state, new->state) == 0);
+    warn_of_restart("audit", same_audit(old, new));
+    warn_of_restart("ca", strcmp(old->ca.cert, new->ca.cert) == 0 && strcmp(old->ca.key, new->ca.key) == 0);
+}
+
+static int tell_proxy(struct supervisor *s, enum ipc_type type, struct slice text, const int *fd)
+{
+    struct err e;
+    int result = ipc_send(&s->proxy.ipc, type, text, fd, fd ? 1 : 0, &e);
+    if (result < 0)
+        log_error("the proxy: %s", e.text);
+    return result;
+}
+
+static void restart_keeper(struct supervisor *s)
+{
+    struct err e = {0};
+    int sockets[IPC_WORKERS_MAX];
+    if (s->keeper.pid != 0 || s->o.ephemeral_ca)
+        return;
+    if (supervisor_launch_keeper(s, sockets, &e) < 0) {
+        log_error("the keeper cannot be started: %s", e.text);
+        return;
+    }
+    int result = supervisor_await(&s->keeper, NULL, &e);
+    if (result == 0)
+        result = ipc_send(&s->proxy.ipc, IPC_NEW_KEEPER, SLICE(""), sockets, s->workers, &e);
+    for (unsigned i = 0; i < s->workers; i++)
+        close(sockets[i]);
+    if (result < 0) {
+        log_error("the keeper cannot be started: %s", e.text);
+        role_kill(&s->keeper);
+        return;
+    }
+    loop_child_init(&s->keeper_end, s->loop, s->keeper.pid, on_keeper_end);
+    log_info("the keeper has been started anew");
+}
+
+void supervisor_reload(struct supervisor *s)
+{
+    struct err e = {0};
+    if (s->stopping || !s->watching)
+        return;
+    if (s->pending) {
+        s->reload_again = true;
+        return;
+    }
+    notify_reloading();
+    AUTO_FD int bundle = read_configuration(s, &s->pending, &e);
+    if (bundle < 0) {
+        log_error("not reloaded, what was in force stays in force: %s", e.text);
+        if (tell_proxy(s, IPC_RELOAD_BROKEN, slice_str(e.text), NULL) < 0)
+            return;
+        notify_state("READY=1");
+    } else if (tell_proxy(s, IPC_RELOAD, SLICE(""), &bundle) < 0) {
+        load_free(TAKE(s->pending));
+    }
+    restart_keeper(s);
+}
+
+static void reloaded(struct supervisor *s, const struct ipc_message *m)
+{
+    char text[900];
+    ipc_text(m, text, sizeof text);
+    struct load *pending = TAKE(s->pending);
+    if (m->type == IPC_RELOADED && pending) {
+        compare(s->load->config, pending->config);
+        load_free(s->load);
+        s->load = TAKE(pending);
+        log_info("reloaded (%zu task%s)", s->load->config->task_count,
+                 s->load->config->task_count == 1 ? "" : "s");
+    } else {
+        log_error("not reloaded, what was in force stays in force: %s", text);
+    }
+    load_free(pending);
+    notify_state("READY=1");
+    if (s->reload_again) {
+        s->reload_again = false;
+        supervisor_reload(s);
+    }
+}
+
+/* --- events --- */
+
+/* False when there is nothing more to read now. */
+static bool read_message(struct supervisor *s)
+{
+    struct ipc_message m;
+    struct err e = {0};
+    switch (ipc_recv(&s->proxy.ipc, 0, &m, &e)) {
+    case IPC_TIMEOUT:
+        return false;
+    case IPC_END:
+        loop_io_stop(&s->proxy_io); /* its end as a child follows */
+        return false;
+    case IPC_BROKEN:
+        log_error("the proxy breaks the protocol (%s) and is stopped", e.text);
+        loop_io_stop(&s->proxy_io);
+        kill(s->proxy.pid, SIGKILL);
+        return false;
+    case IPC_GOT:
+        break;
+    }
+    if (m.type == IPC_STOPPED)
+        s->stopped_said = ipc_payload(&m, &s->head, sizeof s->head) == 0;
+    else
+        reloaded(s, &m);
+    s->head.hash[sizeof s->head.hash - 1] = '\0';
+    ipc_message_close(&m);
+    return true;
+}
+
+static void on_proxy_message(struct loop_io *io, int events UNUSED)
+{
+    read_message(CONTAINER_OF(io, struct supervisor, proxy_io));
+}
+
+static void on_keeper_end(struct loop_child *child, int status)
+{
+    struct supervisor *s = CONTAINER_OF(child, struct supervisor, keeper_end);
+    loop_child_stop(child);
+    s->keeper.pid = 0;
+    ipc_close(&s->keeper.ipc);
+    if (s->stopping)
+        return;
+    log_error("the keeper has ended (%s %d): names without a certificate get 503 keeper-unavailable until %s",
+              WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+              s->o.ephemeral_ca ? "the next start" : "SIGHUP or a restart");
+}
+
+static void on_proxy_end(struct loop_child *child, int status)
+{
+    struct supervisor *s = CONTAINER_OF(child, struct supervisor, proxy_end);
+    loop_child_stop(child);
+    while (read_message(s))
+        ; /* what it still said */
+    loop_io_stop(&s->proxy_io);
+    s->proxy.pid = 0;
+    bool clean = s->stopping && s->stopped_said && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!clean)
+        supervisor_recover(s, status);
+    s->stopping = true;
+    s->o.ended(s->o.arg, clean ? SUPERVISOR_STOPPED : SUPERVISOR_PROXY_LOST);
+}
+
+void supervisor_stop(struct supervisor *s, bool now)
+{
+    const struct ipc_stop order = {.grace_ns = now ? 0 : s->load->config->timeouts.shutdown};
+    if (s->proxy.pid == 0)
+        return;
+    if (!s->stopping)
+        notify_state("STOPPING=1");
+    if (tell_proxy(s, IPC_STOP, slice_of((const char *)&order, sizeof order), NULL) < 0)
+        kill(s->proxy.pid, SIGKILL);
+    s->stopping = true;
+}
+
+/* --- what others ask --- */
+
+const struct load *supervisor_load(const struct supervisor *s)
+{
+    return s->load;
+}
+
+const struct listeners *supervisor_listeners(const struct supervisor *s)
+{
+    return &s->listeners;
+}
+
+const struct trustfiles *supervisor_trust(const struct supervisor *s)
+{
+    return &s->trust;
+}
+
+const char *supervisor_run(const struct supervisor *s)
+{
+    return s->run;
+}
+
+void supervisor_head(const struct supervisor *s, uint64_t *ret_seq, char ret_hash[65])
+{
+    *ret_seq = s->head.seq;
+    memcpy(ret_hash, s->head.hash, sizeof s->head.hash);
+}

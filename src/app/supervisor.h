@@ -1,0 +1,52 @@
+/* The supervisor: starts keeper and proxy, hands them what they work with, reloads, stops, cleans up.
+ *
+ * `exeat proxy` and `exeat run` are thin commands over it.  It reads the files, opens the listeners and
+ * prints; it never touches a byte of traffic.  Runs on the main thread's loop. */
+#pragma once
+#include "app/files.h"
+#include "app/listeners.h"
+#include "app/load.h"
+#include "app/trustfiles.h"
+#include "loop/loop.h"
+
+enum supervisor_end {
+    SUPERVISOR_STOPPED,   /* as asked */
+    SUPERVISOR_PROXY_LOST /* the proxy died: requests in flight are on record, nothing passes any more */
+};
+
+struct supervisor_options {
+    struct files_source files; /* lives as long as the supervisor */
+    const char *run;           /* id of this run in every record; NULL: made here */
+    bool ephemeral_ca;         /* in the keeper's memory, not on disk */
+    const char *trust_dir;     /* where the trust files go; NULL: the state folder */
+    /* Called once, from the loop, when the proxy has ended. */
+    void (*ended)(void *arg, enum supervisor_end end);
+    void *arg;
+};
+
+struct supervisor;
+
+/* Returns when the proxy serves, or with the reason why it does not (then nothing is left behind but
+ * files).  `loop` is the main thread's, made before: it must see the children's ends. */
+MUST_USE int supervisor_start(struct loop *loop, const struct supervisor_options *o, struct supervisor **ret,
+                              struct err *e);
+/* Kills what still runs. */
+void supervisor_free(struct supervisor *s);
+DEFINE_AUTO(supervisor)
+
+/* Reads everything again; a broken file keeps what was in force.  Also starts a dead keeper anew.
+ * Says on standard error what came of it. */
+void supervisor_reload(struct supervisor *s);
+/* Lets requests in progress finish within the configured limit; at once with `now`.  Then `ended`. */
+void supervisor_stop(struct supervisor *s, bool now);
+
+const struct load *supervisor_load(const struct supervisor *s); /* what is in force */
+const struct listeners *supervisor_listeners(const struct supervisor *s);
+const struct trustfiles *supervisor_trust(const struct supervisor *s);
+const char *supervisor_run(const struct supervisor *s);
+/* After `ended` with SUPERVISOR_STOPPED: the last record of the log. */
+void supervisor_head(const struct supervisor *s, uint64_t *ret_seq, char ret_hash[65]);
+
+/* "20261121T080000Z-k3x9qd": start time and six random characters. */
+enum { RUN_ID_BYTES = 24 };
+MUST_USE int supervisor_make_run(char ret[RUN_ID_BYTES]);
