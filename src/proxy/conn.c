@@ -227,7 +227,7 @@ static void deadline_due(struct loop_deadline *d)
     case TIMER_IDLE:
     case TIMER_HANDSHAKE:
     case TIMER_LINGER:
-        conn_close(c, c->timer == TIMER_LINGER);
+        conn_close(c, c->timer == TIMER_LINGER || buf_len(&c->out) > 0); /* what is cut must look cut */
         break;
     }
 }

@@ -93,11 +93,18 @@ void upstream_drop(struct exchange *x, bool abort)
         fetch_release(x->conn->worker->fetch, up, true);
 }
 
+/* A head may fill more than a body's piece before it can be dealt with. */
+static bool may_read_origin(const struct exchange *x)
+{
+    size_t most = HIGH_WATER + (x->response_begun ? 0 : snapshot_limits(x->snapshot)->head_size);
+    return !x->up_eof && buf_len(&x->conn->out) < HIGH_WATER && buf_len(&x->up_in) < most;
+}
+
 void upstream_want(struct exchange *x)
 {
     if (!x->up)
         return;
-    bool read = !x->up_eof && buf_len(&x->conn->out) < HIGH_WATER && buf_len(&x->up_in) < HIGH_WATER;
+    bool read = may_read_origin(x);
     bool write = x->up_stream.want_write || x->up_stream.read_wants_write;
     loop_io_want(&x->up->io, (read ? LOOP_READ : 0) | (write ? LOOP_WRITE : 0));
 }
@@ -295,7 +302,7 @@ static bool read_origin(struct exchange *x)
     struct conn *c = x->conn;
     if (!x->up_readable && !stream_has_pending(&x->up_stream))
         return false;
-    if (buf_len(&c->out) >= HIGH_WATER || buf_len(&x->up_in) >= HIGH_WATER + snapshot_limits(x->snapshot)->head_size)
+    if (!may_read_origin(x))
         return false;
     x->up_readable = false;
     blocks_give(&c->worker->blocks, &x->up_in);
