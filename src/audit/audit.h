@@ -23,8 +23,8 @@ enum audit_kind {
 /* One event.  Unset parts are null in the record.  Everything is copied at queue time. */
 struct audit_event {
     enum audit_kind kind;
-    const char *id;    /* 26 characters; NULL: made here */
-    int64_t wall_ms;   /* 0: now */
+    const char *id;  /* 26 characters; NULL: made here */
+    int64_t wall_ms; /* 0: now */
     const char *task;
     const char *verdict; /* "allow", "block", "hold" or NULL */
     bool would_block;
@@ -35,7 +35,8 @@ struct audit_event {
     unsigned status;          /* 0: null */
     uint64_t sent, received;  /* bytes to and from the origin */
     int64_t ns;               /* last byte of the head to last byte of the response; -1: null */
-    const char *upstream_address, *upstream_protocol, *upstream_tls, *upstream_via; /* address NULL: no upstream */
+    const char *upstream_address, *upstream_protocol, *upstream_tls,
+        *upstream_via; /* address NULL: no upstream */
     uint16_t upstream_port;
     const char *client_address;
     const char *detail;  /* `detail`: what went wrong, in words; untrusted */
@@ -45,11 +46,11 @@ struct audit_event {
 struct audit_log;
 
 struct audit_options {
-    int dir_fd;        /* the folder of the file; duplicated */
-    const char *name;  /* file name in it */
-    const char *run;   /* `run` of every record */
-    uint64_t rotate;   /* bytes; 0: never */
-    unsigned keep;     /* rotated files kept */
+    int dir_fd;       /* the folder of the file; duplicated */
+    const char *name; /* file name in it */
+    const char *run;  /* `run` of every record */
+    uint64_t rotate;  /* bytes; 0: never */
+    unsigned keep;    /* rotated files kept */
     bool full_urls;
 };
 

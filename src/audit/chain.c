@@ -1,8 +1,8 @@
 #include "audit/chain.h"
 
 #define LINE_START "{\"v\":1,\"seq\":"
-#define LINE_PREV ",\"prev\":\""
-#define LINE_END "\"}"
+#define LINE_PREV  ",\"prev\":\""
+#define LINE_END   "\"}"
 
 void chain_start(struct chain *c)
 {

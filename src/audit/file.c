@@ -37,9 +37,9 @@ static int judge_file(const char *name, const struct stat *st, struct err *e)
 /* Reading is for the tail at the start and for checks; every write is an append. */
 static int open_locked(struct logfile *f, const char *name, int more_flags, struct err *e)
 {
-    AUTO_FD int fd = openat(f->dir_fd, name,
-                            O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | more_flags,
-                            0600);
+    AUTO_FD int fd = openat(
+        f->dir_fd, name,
+        O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | more_flags, 0600);
     struct stat st;
     if (fd < 0 && errno == ELOOP)
         return err_set(e, "%s: is a symbolic link, and the log is not written through links", name);
@@ -67,7 +67,8 @@ static int compare_numbers(const void *a, const void *b)
 /* The number in NAME.<digits>; false where `entry` is another file. */
 static bool rotated_number(struct slice name, struct slice entry, uint64_t *ret)
 {
-    if (!slice_starts(entry, name) || entry.len != name.len + 1 + ROTATED_DIGITS || entry.ptr[name.len] != '.')
+    if (!slice_starts(entry, name) || entry.len != name.len + 1 + ROTATED_DIGITS ||
+        entry.ptr[name.len] != '.')
         return false;
     return slice_to_u64(slice_skip(entry, name.len + 1), UINT64_MAX, ret) == 0;
 }
@@ -94,7 +95,8 @@ static int list_directory(DIR *dir, const char *name, uint64_t **numbers, size_t
         if (!entry)
             return errno ? err_sys(e, "%s: cannot read its directory", name) : 0;
         uint64_t n;
-        if (rotated_number(slice_str(name), slice_str(entry->d_name), &n) && add_number(numbers, count, n) < 0)
+        if (rotated_number(slice_str(name), slice_str(entry->d_name), &n) &&
+            add_number(numbers, count, n) < 0)
             return err_set(e, "%s: too many rotated files", name);
     }
 }
@@ -163,7 +165,8 @@ static int find_end(struct logfile *f, struct chain *ret_chain, struct logfile_c
     if (tail_read(f->fd, f->name, f->size, &tail, e) < 0)
         return -1;
     struct chain chain = tail.last;
-    if (chain.seq == 0 && f->rotated_count && read_rotated(f, f->rotated[f->rotated_count - 1], &chain, e) < 0)
+    if (chain.seq == 0 && f->rotated_count &&
+        read_rotated(f, f->rotated[f->rotated_count - 1], &chain, e) < 0)
         return -1;
     if (cut_unfinished(f, &tail, ret_cut, e) < 0)
         return -1;

@@ -23,8 +23,8 @@ struct logfile {
     uint64_t first_seq; /* of the first record in it, or of the next where it is empty */
     dev_t device;
     ino_t inode;
-    bool torn;          /* bytes of an append that failed may stand behind `size` */
-    uint64_t *rotated;  /* first records of the rotated files, ascending */
+    bool torn;         /* bytes of an append that failed may stand behind `size` */
+    uint64_t *rotated; /* first records of the rotated files, ascending */
     size_t rotated_count;
 };
 

@@ -106,7 +106,8 @@ static struct inflight_slot *pop_free(struct inflight *t)
         struct inflight_slot *s = &t->slots[(uint32_t)head - 1];
         uint64_t next = atomic_load_explicit(&s->next, memory_order_relaxed);
         uint64_t after = ((head >> 32) + 1) << 32 | next;
-        if (atomic_compare_exchange_weak_explicit(&t->head, &head, after, memory_order_acq_rel, memory_order_acquire))
+        if (atomic_compare_exchange_weak_explicit(&t->head, &head, after, memory_order_acq_rel,
+                                                  memory_order_acquire))
             return s;
     }
     return NULL;
@@ -223,7 +224,8 @@ static bool read_cell(const struct cell *shared, struct inflight_entry *ret)
     return true;
 }
 
-static void recover_cell(struct cell *c, void (*each)(void *arg, const struct inflight_entry *entry), void *arg)
+static void recover_cell(struct cell *c, void (*each)(void *arg, const struct inflight_entry *entry),
+                         void *arg)
 {
     struct inflight_entry entry;
     if (atomic_load_explicit(&c->state, memory_order_acquire) != SLOT_SET)
@@ -234,7 +236,8 @@ static void recover_cell(struct cell *c, void (*each)(void *arg, const struct in
 }
 
 /* Reading a hole of a memfd allocates it: only the parts that somebody wrote are looked at. */
-void inflight_recover(struct inflight *t, void (*each)(void *arg, const struct inflight_entry *entry), void *arg)
+void inflight_recover(struct inflight *t, void (*each)(void *arg, const struct inflight_entry *entry),
+                      void *arg)
 {
     uint64_t size = (uint64_t)t->count * sizeof(struct cell), at = 0;
     uint32_t next = 0;

@@ -33,4 +33,5 @@ struct inflight_entry {
 };
 /* Calls `each` for every slot that is set, checks every field (the process that wrote them may be
  * hostile), and clears them. */
-void inflight_recover(struct inflight *t, void (*each)(void *arg, const struct inflight_entry *entry), void *arg);
+void inflight_recover(struct inflight *t, void (*each)(void *arg, const struct inflight_entry *entry),
+                      void *arg);

@@ -46,7 +46,7 @@ struct audit_log {
     struct logfile file;
     struct chain chain;   /* the last record chained: on file, or in `out` after a failure */
     struct chain flushed; /* the last record on file */
-    struct buf out;     /* lines; after a failure those that wait to be written */
+    struct buf out;       /* lines; after a failure those that wait to be written */
     uint64_t delayed, lost;
     bool failed, dirty;
 

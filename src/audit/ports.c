@@ -66,8 +66,8 @@ static int record_cut(struct audit_log *log, const struct logfile_cut *cut, stru
     char detail[512];
     if (cut->bytes == 0)
         return 0;
-    snprintf(detail, sizeof detail, "unfinished line of %zu bytes cut off, sha256=%s: %.*s", cut->bytes, cut->hash,
-             (int)cut->start_len, cut->start);
+    snprintf(detail, sizeof detail, "unfinished line of %zu bytes cut off, sha256=%s: %.*s", cut->bytes,
+             cut->hash, (int)cut->start_len, cut->start);
     if (log_add_checkpoint(log, detail) < 0)
         return err_set(e, "%s: no memory", log->file.name);
     if (log_flush(log) < 0) {

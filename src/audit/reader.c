@@ -139,7 +139,8 @@ static int fill(struct log_reader *r, struct err *e)
 /* Opens the file that follows, and its name in ret_name.  The current file is opened before the rotated
  * ones are listed: where the list then has nothing newer, no rotation can have come between.
  * Returns 1, 0 (there is none yet) or -1. */
-static int open_next(const struct log_reader *r, int *ret_fd, struct stat *ret_st, char *ret_name, struct err *e)
+static int open_next(const struct log_reader *r, int *ret_fd, struct stat *ret_st, char *ret_name,
+                     struct err *e)
 {
     struct err open_error;
     uint64_t next;
@@ -241,7 +242,8 @@ static void free_found(struct found *all, size_t count)
     free(all);
 }
 
-static int add_found(struct found **all, size_t *count, const char *dir, const char *name, const struct stat *st)
+static int add_found(struct found **all, size_t *count, const char *dir, const char *name,
+                     const struct stat *st)
 {
     if (*count == MAX_LOGS)
         return -1;

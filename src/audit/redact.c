@@ -30,7 +30,8 @@ static struct slice decoded(struct slice name, char *room, size_t size)
     size_t len = 0;
     for (size_t i = 0; i < name.len && len < size; i++) {
         char c = name.ptr[i];
-        if (c == '%' && i + 2 < name.len && hex_digit(name.ptr[i + 1]) >= 0 && hex_digit(name.ptr[i + 2]) >= 0) {
+        if (c == '%' && i + 2 < name.len && hex_digit(name.ptr[i + 1]) >= 0 &&
+            hex_digit(name.ptr[i + 2]) >= 0) {
             c = (char)(hex_digit(name.ptr[i + 1]) * 16 + hex_digit(name.ptr[i + 2]));
             i += 2;
         }

@@ -61,8 +61,10 @@ static int judge_unfinished(const char *name, struct slice s, struct tail *t, st
     if (s.len == 0)
         return 0;
     if (!may_be_torn(s))
-        return err_set(e, "%s: what stands behind its last newline is no piece of a record: "
-                          "not a log of exeat, or changed by something else; move it away", name);
+        return err_set(e,
+                       "%s: what stands behind its last newline is no piece of a record: "
+                       "not a log of exeat, or changed by something else; move it away",
+                       name);
     if (chain_hash(s, t->unfinished_hash) < 0)
         return err_set(e, "%s: cannot hash", name);
     t->unfinished = s.len;
@@ -77,8 +79,10 @@ static int judge_last(const char *name, struct slice lines, bool from_start, str
     struct slice last = cut_last_line(&lines), prev, ignored;
     uint64_t before_seq = 0;
     if (chain_parse(last, &t->last.seq, &prev) < 0 || chain_hash(last, t->last.hash) < 0)
-        return err_set(e, "%s: its last line is no record of exeat; move the file away "
-                          "(`exeat log --verify` says more)", name);
+        return err_set(e,
+                       "%s: its last line is no record of exeat; move the file away "
+                       "(`exeat log --verify` says more)",
+                       name);
     if (lines.len == 0)
         return 0;
     struct slice before = cut_last_line(&lines);
@@ -87,8 +91,10 @@ static int judge_last(const char *name, struct slice lines, bool from_start, str
     char hash[SHA256_HEX + 1];
     if (chain_parse(before, &before_seq, &ignored) < 0 || chain_hash(before, hash) < 0 ||
         before_seq + 1 != t->last.seq || !slice_eq(slice_str(hash), prev))
-        return err_set(e, "%s: record %" PRIu64 " does not follow from the line before it: the log was "
-                          "changed; move it away (`exeat log --verify` says more)", name, t->last.seq);
+        return err_set(e,
+                       "%s: record %" PRIu64 " does not follow from the line before it: the log was "
+                       "changed; move it away (`exeat log --verify` says more)",
+                       name, t->last.seq);
     return 0;
 }
 
@@ -137,5 +143,6 @@ int tail_read(int fd, const char *name, uint64_t size, struct tail *ret, struct 
         if (len == size || whole_lines(window) >= WINDOW_FIRST / 2)
             return judge(fd, name, window, len == size, size, ret, e);
     }
-    return err_set(e, "%s: no end of a record in its last %d bytes; move the file away", name, (int)WINDOW_MAX);
+    return err_set(e, "%s: no end of a record in its last %d bytes; move the file away", name,
+                   (int)WINDOW_MAX);
 }

@@ -43,8 +43,8 @@ static int explain_gap(struct walk *w, uint64_t seq, struct err *e)
     else if (missing == seq - 1)
         broken(w, &here, "record %" PRIu64 " is missing before this one (%" PRIu64 ")", missing, seq);
     else
-        broken(w, &here, "records %" PRIu64 " to %" PRIu64 " are missing before this one (%" PRIu64 ")", missing,
-               seq - 1, seq);
+        broken(w, &here, "records %" PRIu64 " to %" PRIu64 " are missing before this one (%" PRIu64 ")",
+               missing, seq - 1, seq);
     return 0;
 }
 
@@ -60,7 +60,8 @@ static void judge_first(struct walk *w, uint64_t seq, struct slice prev)
 {
     if ((seq == 1) != is_start(prev))
         broken(w, log_reader_place(w->reader),
-               seq == 1 ? "edited: record 1 names a record before it" : "edited: record %" PRIu64 " names none before it",
+               seq == 1 ? "edited: record 1 names a record before it"
+                        : "edited: record %" PRIu64 " names none before it",
                seq);
     w->verdict.first_seq = seq;
     w->first_place = *log_reader_place(w->reader);
@@ -72,7 +73,8 @@ static void judge_first(struct walk *w, uint64_t seq, struct slice prev)
 static void judge_checkpoint(struct walk *w, struct slice line)
 {
     struct log_record r;
-    if (!w->dropped[0] || !memmem(line.ptr, line.len, "\"kind\":\"checkpoint\"", 19) || log_record_parse(line, &r) < 0)
+    if (!w->dropped[0] || !memmem(line.ptr, line.len, "\"kind\":\"checkpoint\"", 19) ||
+        log_record_parse(line, &r) < 0)
         return;
     if (slice_eq(r.kind, SLICE("checkpoint")) && slice_starts(r.detail, SLICE("dropping ")) &&
         slice_ends(r.detail, slice_str(w->dropped)))
@@ -84,7 +86,8 @@ static void judge_checkpoint(struct walk *w, struct slice line)
 static void judge_edited(struct walk *w, uint64_t seq)
 {
     struct log_verdict *v = &w->verdict;
-    broken(w, &w->last_place, "edited: record %" PRIu64 " has another hash than record %" PRIu64 " says", v->last_seq, seq);
+    broken(w, &w->last_place, "edited: record %" PRIu64 " has another hash than record %" PRIu64 " says",
+           v->last_seq, seq);
     v->last_seq--;
     v->records--;
 }
@@ -137,17 +140,19 @@ static void judge_end(struct walk *w)
     if (unfinished)
         broken(w, &place, "unfinished last line of %zu bytes: a crash, or a write in progress", unfinished);
     else if (w->head_seq > v->last_seq)
-        broken(w, &place, "cut: record %" PRIu64 " was written, and the log ends with record %" PRIu64, w->head_seq,
-               v->last_seq);
+        broken(w, &place, "cut: record %" PRIu64 " was written, and the log ends with record %" PRIu64,
+               w->head_seq, v->last_seq);
     else if (w->dropped[0])
         broken(w, &w->first_place,
                "records 1 to %" PRIu64 " are missing, and no checkpoint record says that they were dropped",
                v->first_seq - 1);
     else if (w->head_seq && w->head_seq < v->first_seq)
-        broken(w, &place, "record %" PRIu64 " is no longer kept; the oldest is %" PRIu64, w->head_seq, v->first_seq);
+        broken(w, &place, "record %" PRIu64 " is no longer kept; the oldest is %" PRIu64, w->head_seq,
+               v->first_seq);
 }
 
-int log_verify(struct log_reader *r, uint64_t head_seq, const char *head_hash, struct log_verdict *ret, struct err *e)
+int log_verify(struct log_reader *r, uint64_t head_seq, const char *head_hash, struct log_verdict *ret,
+               struct err *e)
 {
     struct walk w = {.reader = r, .head_seq = head_seq, .head_hash = head_hash};
     struct chain start;

@@ -33,20 +33,24 @@ static const struct option_row rows[] = {
     OPTION_TEXT(struct log_options, lines, "lines", "N", "only the last N that fit (also -n N)"),
     OPTION_TEXT(struct log_options, task, "task", "NAME", "only records of this task"),
     OPTION_TEXT(struct log_options, verdict, "verdict", "V", "only allow, block or hold"),
-    OPTION_TEXT(struct log_options, kind, "kind", "KIND", "only records of this kind: request, connect, start, ..."),
-    OPTION_TEXT(struct log_options, since, "since", "WHEN", "only since 2026-11-21, 2026-11-21T08:00:00Z, or 30s, 15m, 2h, 7d ago"),
+    OPTION_TEXT(struct log_options, kind, "kind", "KIND",
+                "only records of this kind: request, connect, start, ..."),
+    OPTION_TEXT(struct log_options, since, "since", "WHEN",
+                "only since 2026-11-21, 2026-11-21T08:00:00Z, or 30s, 15m, 2h, 7d ago"),
     OPTION_FLAG(struct log_options, json, "json", "the records as they stand in the log"),
     OPTION_FLAG(struct log_options, verify, "verify", "check that no record was changed, moved or taken out"),
-    OPTION_TEXT(struct log_options, head, "head", "SEQ:HASH", "with --verify: this record must be there (finds a tail that was cut off)"),
+    OPTION_TEXT(struct log_options, head, "head", "SEQ:HASH",
+                "with --verify: this record must be there (finds a tail that was cut off)"),
 };
 
 static const struct option_usage usage = {
     .synopsis = "exeat log [OPTION]...\n       exeat log --verify [--head SEQ:HASH] [OPTION]...",
-    .about = "Prints the records of the audit log, oldest first, times in UTC. Without --config or --log: of the\n"
-             "newest run of this user ($XDG_STATE_HOME/exeat/audit). Needs no running proxy.\n\n"
-             "--verify walks the whole chain, rotated files too (with a folder: every log in it). It finds records\n"
-             "that were edited, taken out or moved; a tail that was cut off, or a change to the very last record,\n"
-             "only with --head, the last number and hash noted elsewhere. Exit status: 0 whole, 1 broken, 2 error.",
+    .about =
+        "Prints the records of the audit log, oldest first, times in UTC. Without --config or --log: of the\n"
+        "newest run of this user ($XDG_STATE_HOME/exeat/audit). Needs no running proxy.\n\n"
+        "--verify walks the whole chain, rotated files too (with a folder: every log in it). It finds records\n"
+        "that were edited, taken out or moved; a tail that was cut off, or a change to the very last record,\n"
+        "only with --head, the last number and hash noted elsewhere. Exit status: 0 whole, 1 broken, 2 error.",
     .rows = rows,
     .count = ARRAY_LEN(rows),
 };
@@ -125,7 +129,8 @@ static int find_logs(const struct log_options *o, struct logs *ret, struct err *
         return config_load(o->config, NULL, NULL, &config, e) < 0 ? -1 : one_log(config->audit.file, ret, e);
     }
     if (o->log)
-        return stat(o->log, &st) == 0 && S_ISDIR(st.st_mode) ? logs_in(o->log, ret, e) : one_log(o->log, ret, e);
+        return stat(o->log, &st) == 0 && S_ISDIR(st.st_mode) ? logs_in(o->log, ret, e)
+                                                             : one_log(o->log, ret, e);
     if (state_audit(dir, e) < 0)
         return -1;
     if (stat(dir, &st) < 0 && errno == ENOENT)
@@ -350,7 +355,8 @@ static int show_log(struct log_reader *r, struct show *s, bool follow, struct er
     return result;
 }
 
-static int run_show(const struct log_options *o, const struct filter *filter, const struct logs *logs, struct err *e)
+static int run_show(const struct log_options *o, const struct filter *filter, const struct logs *logs,
+                    struct err *e)
 {
     struct show s;
     AUTO(log_reader) *r = NULL;
@@ -380,7 +386,8 @@ static int parse_head(const char *text, struct head *ret)
     struct slice rest = slice_str(text), seq;
     if (!slice_next(&rest, ':', &seq) || slice_to_u64(seq, UINT64_MAX, &ret->seq) < 0 || ret->seq == 0 ||
         rest.len != SHA256_HEX)
-        return options_wrong("log", "--head is SEQ:HASH, a number and %d hexadecimal digits", (int)SHA256_HEX);
+        return options_wrong("log", "--head is SEQ:HASH, a number and %d hexadecimal digits",
+                             (int)SHA256_HEX);
     for (size_t i = 0; i < SHA256_HEX; i++)
         ret->hash[i] = ascii_lower(rest.ptr[i]);
     ret->hash[SHA256_HEX] = '\0';
@@ -413,8 +420,10 @@ static int print_verdict(const char *path, const struct log_verdict *v, bool jso
         printf("%s: from seq %" PRIu64 " to %" PRIu64 ": ok, %" PRIu64 " records; broken after that\n", path,
                v->first_seq, v->last_seq, v->records);
     } else {
-        printf("%s: from seq %" PRIu64 " to %" PRIu64 ": ok, %" PRIu64 " records in %u file%s; head %" PRIu64 ":%s\n",
-               path, v->first_seq, v->last_seq, v->records, v->files, v->files == 1 ? "" : "s", v->last_seq, v->hash);
+        printf("%s: from seq %" PRIu64 " to %" PRIu64 ": ok, %" PRIu64 " records in %u file%s; head %" PRIu64
+               ":%s\n",
+               path, v->first_seq, v->last_seq, v->records, v->files, v->files == 1 ? "" : "s", v->last_seq,
+               v->hash);
     }
     return v->broken ? EXIT_FINDINGS : EXIT_OK;
 }
@@ -426,7 +435,8 @@ static int run_verify(const struct log_options *o, const struct logs *logs, stru
     if (o->head && parse_head(o->head, &head) != 0)
         return EXIT_ERROR;
     if (o->head && logs->count != 1)
-        return options_wrong("log", "--head belongs to one log, and there are %zu: name one with --log", logs->count);
+        return options_wrong("log", "--head belongs to one log, and there are %zu: name one with --log",
+                             logs->count);
     for (size_t i = 0; i < logs->count; i++) {
         AUTO(log_reader) *r = NULL;
         struct log_verdict v;

@@ -89,7 +89,8 @@ static const char *color_of(const struct log_record *r)
 }
 
 /* Fixed columns: time, what, status, milliseconds, task, method. */
-static int put_facts(const struct log_record *r, const struct log_style *style, struct buf *out, size_t *columns)
+static int put_facts(const struct log_record *r, const struct log_style *style, struct buf *out,
+                     size_t *columns)
 {
     char room[14], status[8] = "", ms[24] = "";
     if (r->status)
@@ -103,7 +104,8 @@ static int put_facts(const struct log_record *r, const struct log_style *style, 
         return -1;
     if (!r->status && !r->url.ptr)
         return 0;
-    return put_padded(out, slice_str(status), 3, columns) < 0 || put_padded(out, slice_str(ms), 7, columns) < 0 ||
+    return put_padded(out, slice_str(status), 3, columns) < 0 ||
+                   put_padded(out, slice_str(ms), 7, columns) < 0 ||
                    put_padded(out, r->task, TASK_COLUMNS, columns) < 0 ||
                    put_padded(out, r->method, METHOD_COLUMNS, columns) < 0
                ? -1
@@ -160,7 +162,9 @@ int log_line(const struct log_record *r, const struct log_style *style, struct b
         return -1;
     size_t left = style->width ? (style->width > columns ? style->width - columns : 1) : SIZE_MAX;
     if (r->url.ptr) {
-        size_t before = columns, least = left / 2 > URL_LEAST ? left / 2 : left < URL_LEAST ? left : URL_LEAST;
+        size_t before = columns, least = left / 2 > URL_LEAST ? left / 2
+                                         : left < URL_LEAST   ? left
+                                                              : URL_LEAST;
         size_t most = why_columns == 0 ? left : why_columns + 2 < left ? left - why_columns - 2 : least;
         if (put_url(r, out, most > least ? most : least, &columns) < 0)
             return -1;

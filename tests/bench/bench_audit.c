@@ -109,8 +109,8 @@ static void run(int dir, unsigned threads, unsigned batch)
     for (unsigned i = 0; i < threads; i++)
         pthread_join(workers[i].thread, NULL);
     double wall = (double)(clock_mono_ns() - start), records = (double)RECORDS * threads;
-    printf("%u thread(s), batches of %u: %6.0f ns a record, %6.0f ns of CPU\n", threads, batch, wall / records,
-           (cpu_ns() - cpu) / records);
+    printf("%u thread(s), batches of %u: %6.0f ns a record, %6.0f ns of CPU\n", threads, batch,
+           wall / records, (cpu_ns() - cpu) / records);
     for (unsigned i = 0; i < threads; i++) {
         audit_port_free(workers[i].port);
         close(workers[i].event);
@@ -128,8 +128,9 @@ static void notes(void)
         abort();
     int64_t start = clock_mono_ns();
     for (unsigned i = 0; i < NOTES; i++) {
-        struct inflight_slot *s = inflight_note(table, "01M7YV5TF2BNH4Y1SCER4B016C", "widgets-42", SLICE("GET"),
-                                                SLICE("https://api.github.com/repos/acme/widgets/issues"));
+        struct inflight_slot *s =
+            inflight_note(table, "01M7YV5TF2BNH4Y1SCER4B016C", "widgets-42", SLICE("GET"),
+                          SLICE("https://api.github.com/repos/acme/widgets/issues"));
         if (!s)
             abort();
         inflight_clear(s);

@@ -119,7 +119,8 @@ const char *fixture_verify(const struct audit_fixture *f)
     if (!v.broken)
         return NULL;
     const char *slash = strrchr(v.place.file, '/');
-    snprintf(text, sizeof text, "%s:%" PRIu64 ": %s", slash ? slash + 1 : v.place.file, v.place.line, v.problem);
+    snprintf(text, sizeof text, "%s:%" PRIu64 ": %s", slash ? slash + 1 : v.place.file, v.place.line,
+             v.problem);
     return text;
 }
 

@@ -102,10 +102,8 @@ static void a_file_that_is_no_log_is_left_alone(void **state)
 {
     struct audit_fixture *f = *state;
     const struct slice others[] = {
-        SLICE("hello\n"),
-        SLICE("no newline"),
-        SLICE("{\"v\":2}\n"),
-        SLICE("{\"v\":1,\"seq\":1,\"prev\":\"abc\"}\n"),
+        SLICE("hello\n"),     SLICE("no newline"),
+        SLICE("{\"v\":2}\n"), SLICE("{\"v\":1,\"seq\":1,\"prev\":\"abc\"}\n"),
         SLICE("\n"),
     };
     for (size_t i = 0; i < ARRAY_LEN(others); i++) {
@@ -176,8 +174,11 @@ static void ignore_wake(void *arg)
     (void)arg;
 }
 
-static const struct audit_event request = {
-    .kind = AUDIT_REQUEST, .task = "t", .verdict = "allow", .method = SLICE("GET"), .url = SLICE("https://api.test/")};
+static const struct audit_event request = {.kind = AUDIT_REQUEST,
+                                           .task = "t",
+                                           .verdict = "allow",
+                                           .method = SLICE("GET"),
+                                           .url = SLICE("https://api.test/")};
 
 /* Files of this process may grow to `bytes`; RLIM_INFINITY lifts it again. */
 static void limit_files(rlim_t bytes)
@@ -234,7 +235,8 @@ static void a_full_disk_stops_traffic_and_loses_no_record(void **state)
     AUTO_BUF later;
     text = fixture_read(f, name, &later);
     assert_int_equal(fixture_lines(text), 2 + 8 + 1 + 1);
-    assert_true(fixture_has(text, "8 records delayed, 0 lost, 3 requests refused while the log could not be written"));
+    assert_true(fixture_has(
+        text, "8 records delayed, 0 lost, 3 requests refused while the log could not be written"));
     assert_whole(f);
 }
 

@@ -1,8 +1,8 @@
 /* Events to JSON, and what of a URL may be seen: cases under tests/cases/audit. */
 #include "audit/chain.h"
 #include "audit/event.h"
-#include "audit/redact.h"
 #include "audit/record.h"
+#include "audit/redact.h"
 #include "base/caps.h"
 #include "cli/log_line.h"
 #include "http_cases.h"
@@ -120,8 +120,12 @@ static void set_field(struct written *w, struct slice field, struct slice value)
         struct slice field;
         const char **text;
     } texts[] = {
-        {SLICE("id"), &ev->id},           {SLICE("task"), &ev->task},       {SLICE("verdict"), &ev->verdict},
-        {SLICE("protocol"), &ev->protocol}, {SLICE("detail"), &ev->detail}, {SLICE("outcome"), &ev->outcome},
+        {SLICE("id"), &ev->id},
+        {SLICE("task"), &ev->task},
+        {SLICE("verdict"), &ev->verdict},
+        {SLICE("protocol"), &ev->protocol},
+        {SLICE("detail"), &ev->detail},
+        {SLICE("outcome"), &ev->outcome},
         {SLICE("client"), &ev->client_address},
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
@@ -197,10 +201,28 @@ static void a_record_never_exceeds_its_limit(void **state)
     struct policy policy = {.file = bad};
     struct policy_rule rule = {.policy = &policy, .name = bad, .line = UINT32_MAX};
     const struct audit_event ev = {
-        .kind = AUDIT_REQUEST, .id = bad, .task = bad, .verdict = bad, .would_block = true, .rule = &rule, .nearest = &rule,
-        .method = long_slice, .url = long_slice, .protocol = bad, .status = UINT32_MAX, .sent = UINT64_MAX,
-        .received = UINT64_MAX, .ns = INT64_MAX, .upstream_address = bad, .upstream_protocol = bad, .upstream_tls = bad,
-        .upstream_via = bad, .upstream_port = UINT16_MAX, .client_address = bad, .detail = bad, .outcome = bad,
+        .kind = AUDIT_REQUEST,
+        .id = bad,
+        .task = bad,
+        .verdict = bad,
+        .would_block = true,
+        .rule = &rule,
+        .nearest = &rule,
+        .method = long_slice,
+        .url = long_slice,
+        .protocol = bad,
+        .status = UINT32_MAX,
+        .sent = UINT64_MAX,
+        .received = UINT64_MAX,
+        .ns = INT64_MAX,
+        .upstream_address = bad,
+        .upstream_protocol = bad,
+        .upstream_tls = bad,
+        .upstream_via = bad,
+        .upstream_port = UINT16_MAX,
+        .client_address = bad,
+        .detail = bad,
+        .outcome = bad,
     };
     struct event_context context;
     AUTO_BUF body = BUF_INIT(1 << 20);

@@ -48,7 +48,8 @@ static void on_written(struct audit_ticket *t, bool ok)
 static void queue_one(struct worker *w)
 {
     char detail[32];
-    const struct audit_event ev = {.kind = AUDIT_OPEN, .task = w->index ? "b" : "a", .detail = detail, .ns = -1};
+    const struct audit_event ev = {
+        .kind = AUDIT_OPEN, .task = w->index ? "b" : "a", .detail = detail, .ns = -1};
     struct job *job = &w->jobs[w->queued];
     *job = (struct job){.ticket = {.written = on_written}, .worker = w, .number = w->queued};
     snprintf(detail, sizeof detail, "%u", w->queued);

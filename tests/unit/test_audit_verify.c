@@ -39,14 +39,22 @@ static const struct tampering {
 } tamperings[] = {
 #define END 99
     {"nothing", {1, 2, 3, 4, 5, 6, END}, NULL},
-    {"a byte of the first record", {-1, 2, 3, 4, 5, 6, END}, "audit.jsonl:1: edited: record 1 has another hash"},
+    {"a byte of the first record",
+     {-1, 2, 3, 4, 5, 6, END},
+     "audit.jsonl:1: edited: record 1 has another hash"},
     {"a byte in the middle", {1, 2, -3, 4, 5, 6, END}, "audit.jsonl:3: edited: record 3 has another hash"},
     {"the last but one", {1, 2, 3, 4, -5, 6, END}, "audit.jsonl:5: edited: record 5 has another hash"},
     {"a line taken out", {1, 2, 4, 5, 6, END}, "audit.jsonl:3: record 3 is missing before this one (4)"},
     {"several taken out", {1, 5, 6, END}, "audit.jsonl:2: records 2 to 4 are missing before this one (5)"},
-    {"the first taken out", {2, 3, 4, 5, 6, END}, "audit.jsonl:1: records 1 to 1 are missing, and no checkpoint"},
-    {"two lines swapped", {1, 2, 4, 3, 5, 6, END}, "audit.jsonl:3: out of order: record 4 stands before record 3"},
-    {"a line twice", {1, 2, 2, 3, 4, 5, 6, END}, "audit.jsonl:3: out of order: record 2 stands after record 2"},
+    {"the first taken out",
+     {2, 3, 4, 5, 6, END},
+     "audit.jsonl:1: records 1 to 1 are missing, and no checkpoint"},
+    {"two lines swapped",
+     {1, 2, 4, 3, 5, 6, END},
+     "audit.jsonl:3: out of order: record 4 stands before record 3"},
+    {"a line twice",
+     {1, 2, 2, 3, 4, 5, 6, END},
+     "audit.jsonl:3: out of order: record 2 stands after record 2"},
     {"a line put in", {1, 2, 0, 3, 4, 5, 6, END}, "audit.jsonl:3: edited: this line is no record"},
     {"a line put behind", {1, 2, 3, 4, 5, 6, 0, END}, "audit.jsonl:7: edited: this line is no record"},
     /* what a chain cannot show: --head is for these */
@@ -84,7 +92,8 @@ static void each_tampering_is_found_and_said_where(void **state)
     }
 }
 
-static void verify_with_head(const struct audit_fixture *f, uint64_t seq, const char *hash, struct log_verdict *ret)
+static void verify_with_head(const struct audit_fixture *f, uint64_t seq, const char *hash,
+                             struct log_verdict *ret)
 {
     char path[256];
     struct err e;
@@ -138,7 +147,8 @@ static void tampering_with_files_is_found(void **state)
         const char *file, *found;
     } gone[] = {
         {"audit.jsonl.000000000006", "audit.jsonl.000000000011:1: records 6 to 10 are missing"},
-        {"audit.jsonl.000000000001", "audit.jsonl.000000000006:1: records 1 to 5 are missing, and no checkpoint"},
+        {"audit.jsonl.000000000001",
+         "audit.jsonl.000000000006:1: records 1 to 5 are missing, and no checkpoint"},
     };
     for (size_t i = 0; i < ARRAY_LEN(gone); i++) {
         assert_int_equal(renameat(f->dir_fd, gone[i].file, f->dir_fd, "away"), 0);
