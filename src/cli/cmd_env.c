@@ -65,18 +65,27 @@ static const struct config_task *choose_task(const struct config *c, const char 
     return NULL;
 }
 
-/* A token file's text without the newline that editors put at its end. */
+/* As the proxy reads it: a token file is one line, with or without the newline that editors leave. */
+static int read_token_file(const char *path, struct buf *ret, struct err *e)
+{
+    if (io_read_file(path, ret, e) < 0)
+        return -1;
+    if (slice_ends(buf_slice(ret), SLICE("\n")))
+        buf_truncate(ret, buf_len(ret) - 1);
+    struct slice token = buf_slice(ret);
+    if (token.len == 0)
+        return err_set(e, "%s: no token in it", path);
+    if (slice_find(token, '\n') >= 0 || slice_find(token, '\r') >= 0)
+        return err_set(e, "%s: a token is one line", path);
+    return 0;
+}
+
+/* Nothing where the task is known by its source address alone. */
 static int read_token(const struct config_task *task, struct buf *ret, struct err *e)
 {
-    if (task->token)
-        return buf_append(ret, slice_str(task->token)) == 0 ? 0 : err_set(e, "the token is too long");
-    if (!task->token_file)
-        return 0;
-    if (io_read_file(task->token_file, ret, e) < 0)
-        return -1;
-    while (buf_len(ret) && strchr("\r\n", ret->data[ret->end - 1]))
-        buf_truncate(ret, buf_len(ret) - 1);
-    return buf_len(ret) ? 0 : err_set(e, "%s: holds no token", task->token_file);
+    if (task->token_file)
+        return read_token_file(task->token_file, ret, e);
+    return buf_append(ret, slice_str(task->token)) == 0 ? 0 : err_set(e, "the token is too long");
 }
 
 /* Where a program on this machine reaches a listener: one on all addresses is reached by loopback. */
