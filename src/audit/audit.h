@@ -57,7 +57,8 @@ struct audit_options {
 /* Opens (O_APPEND|O_CREAT, 0600, no links followed), takes a lock (one writer a file), finds the end of
  * the chain, cuts an unfinished last line off and writes a `checkpoint` record that says so.
  *
- * The caller ignores SIGXFSZ (setrlimit(2), RLIMIT_FSIZE): a full file is then an error like a full disk.
+ * Where SIGXFSZ would end the process (setrlimit(2), RLIMIT_FSIZE), it is ignored from here on: a file
+ * that may not grow is then an error like a full disk.
  * Opening reads the directory; what comes later uses only openat, renameat, unlinkat, fstatat, fstat,
  * pread, write, fsync, ftruncate, fcntl, close, and one thread (made at the first audit_tick, so after the
  * process has locked itself in). */

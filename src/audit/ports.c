@@ -2,6 +2,7 @@
 #include "audit/log.h"
 #include "base/caps.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -78,8 +79,17 @@ static int record_cut(struct audit_log *log, const struct logfile_cut *cut, stru
     return 0;
 }
 
+/* The default action would kill the proxy where it has to answer 503. */
+static void survive_full_files(void)
+{
+    struct sigaction now;
+    if (sigaction(SIGXFSZ, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        signal(SIGXFSZ, SIG_IGN);
+}
+
 int audit_open(const struct audit_options *o, struct audit_log **ret, struct err *e)
 {
+    survive_full_files();
     struct audit_log *log = new_log(o);
     struct logfile_cut cut;
     if (!log)

@@ -85,10 +85,11 @@ static void put_param(struct buf *out, struct slice param, bool full)
         put_short(out, value, full);
 }
 
-static size_t find_any(struct slice s, const char *set)
+/* Bytes before the first of two characters; all where there is neither. */
+static size_t before_either(struct slice s, char a, char b)
 {
     size_t i = 0;
-    while (i < s.len && !(s.ptr[i] && strchr(set, s.ptr[i])))
+    while (i < s.len && s.ptr[i] != a && s.ptr[i] != b)
         i++;
     return i;
 }
@@ -99,7 +100,7 @@ static void put_params(struct buf *out, struct slice rest, bool full)
     while (rest.len) {
         put(out, slice_first(rest, 1));
         rest = slice_skip(rest, 1);
-        size_t len = find_any(rest, "&#");
+        size_t len = before_either(rest, '&', '#');
         put_param(out, slice_first(rest, len), full);
         rest = slice_skip(rest, len);
     }
@@ -108,11 +109,8 @@ static void put_params(struct buf *out, struct slice rest, bool full)
 /* Where the authority begins: after "://", or at the start (the target of a CONNECT). */
 static size_t authority_start(struct slice url)
 {
-    for (size_t i = 0; i + 2 < url.len && url.ptr[i] != '/'; i++) {
-        if (memcmp(url.ptr + i, "://", 3) == 0)
-            return i + 3;
-    }
-    return 0;
+    size_t slash = before_either(url, '/', '/');
+    return slash > 0 && slice_starts(slice_skip(url, slash - 1), SLICE("://")) ? slash + 2 : 0;
 }
 
 /* Bytes of user information with its '@' at the start of `authority`. */
@@ -136,16 +134,18 @@ static size_t cut_length(struct slice s, size_t max)
 
 struct slice redact_url(struct slice url, bool full, size_t max, struct buf *scratch)
 {
-    size_t start = authority_start(url);
-    size_t path = start + find_any(slice_skip(url, start), "/?#");
-    size_t params = find_any(url, "?#");
-    size_t secret = userinfo_length(slice_of(url.ptr + start, path - start));
+    size_t params = before_either(url, '?', '#');
+    struct slice plain = slice_first(url, params);
+    size_t start = authority_start(plain);
+    struct slice authority = slice_skip(plain, start);
+    authority.len = before_either(authority, '/', '/');
+    size_t secret = userinfo_length(authority);
     if (secret == 0 && params == url.len && url.len <= max)
         return url;
     buf_clear(scratch);
     scratch->max = REDACT_SCRATCH_BYTES;
-    put(scratch, slice_first(url, start));
-    put(scratch, slice_of(url.ptr + start + secret, params - start - secret));
+    put(scratch, slice_first(plain, start));
+    put(scratch, slice_skip(plain, start + secret));
     put_params(scratch, slice_skip(url, params), full);
     scratch->max = REDACT_SCRATCH_BYTES + 64;
     size_t kept = cut_length(buf_slice(scratch), max);
