@@ -152,17 +152,18 @@ static void set_detail(struct exchange *x, const char *detail)
         snprintf(x->detail, sizeof x->detail, "%s", detail);
 }
 
-/* The request's body was not read to its end: nothing after it can be understood. */
-static bool must_close(const struct exchange *x)
+/* Where the request's body was not read to its end, nothing after it can be understood; and who sends what
+ * is malformed or ambiguous is not listened to any longer. */
+static bool must_close(const struct exchange *x, enum reason reason)
 {
     const struct conn *c = x->conn;
-    return !x->client_keep_alive || !x->request_done || c->blocked_tunnel || c->eof || c->worker->draining;
+    return reason_status(reason) == 400 || !x->client_keep_alive || !x->request_done || c->blocked_tunnel || c->eof || c->worker->draining;
 }
 
 static void answer_block_page(struct exchange *x, enum reason reason)
 {
     struct conn *c = x->conn;
-    c->close_after = must_close(x);
+    c->close_after = must_close(x, reason);
     x->status = reason_status(reason);
     blocks_give(&c->worker->blocks, &c->out);
     if (blockpage_write(x, reason, c->close_after, &c->out) < 0) {
