@@ -20,16 +20,19 @@ struct ca_options {
 };
 
 static const struct option_row rows[] = {
-    OPTION_TEXT(struct ca_options, config, "config", "FILE", "the configuration that names the CA (" DEFAULT_CONFIG ")"),
+    OPTION_TEXT(struct ca_options, config, "config", "FILE",
+                "the configuration that names the CA (" DEFAULT_CONFIG ")"),
     OPTION_FLAG(struct ca_options, json, "json", "show: one JSON object"),
-    OPTION_FLAG(struct ca_options, bundle, "bundle", "export: with the system's roots, to replace a program's own"),
+    OPTION_FLAG(struct ca_options, bundle, "bundle",
+                "export: with the system's roots, to replace a program's own"),
 };
 
 static const struct option_usage usage = {
     .synopsis = "exeat ca show [OPTION]...\n       exeat ca export [--bundle] [OPTION]...",
-    .about = "show prints whose certificate the proxy signs with, how long it is valid, and its SHA-256 fingerprint.\n"
-             "export prints the certificate as PEM: give it to programs that shall use the proxy. The private key\n"
-             "is never printed. The CA is made when `exeat proxy` first starts with a configuration.",
+    .about =
+        "show prints whose certificate the proxy signs with, how long it is valid, and its SHA-256 fingerprint.\n"
+        "export prints the certificate as PEM: give it to programs that shall use the proxy. The private key\n"
+        "is never printed. The CA is made when `exeat proxy` first starts with a configuration.",
     .rows = rows,
     .count = ARRAY_LEN(rows),
 };
@@ -40,7 +43,8 @@ static int complain(const struct err *e)
     return EXIT_ERROR;
 }
 
-static int read_certificate(const struct config *config, struct buf *pem, struct cert_facts *ret, struct err *e)
+static int read_certificate(const struct config *config, struct buf *pem, struct cert_facts *ret,
+                            struct err *e)
 {
     if (io_read_file(config->ca.cert, pem, e) < 0)
         return err_wrap(e, "the CA certificate (made when `exeat proxy` first starts)");

@@ -18,16 +18,19 @@ struct env_options {
 };
 
 static const struct option_row rows[] = {
-    OPTION_TEXT(struct env_options, config, "config", "FILE", "the configuration of the proxy (" DEFAULT_CONFIG ")"),
-    OPTION_TEXT(struct env_options, task, "task", "NAME", "the task to use it as (not needed where there is one)"),
+    OPTION_TEXT(struct env_options, config, "config", "FILE",
+                "the configuration of the proxy (" DEFAULT_CONFIG ")"),
+    OPTION_TEXT(struct env_options, task, "task", "NAME",
+                "the task to use it as (not needed where there is one)"),
     OPTION_TEXT(struct env_options, format, "format", "FORMAT", "sh, the only one in this version"),
 };
 
 static const struct option_usage usage = {
     .synopsis = "exeat env [OPTION]...",
-    .about = "Prints `export NAME='value'` lines; use them as: eval \"$(exeat env --task NAME)\"\n"
-             "They name the proxy with the task's token, and files that make programs trust its CA. The token is\n"
-             "a secret: whoever has it acts as the task.",
+    .about =
+        "Prints `export NAME='value'` lines; use them as: eval \"$(exeat env --task NAME)\"\n"
+        "They name the proxy with the task's token, and files that make programs trust its CA. The token is\n"
+        "a secret: whoever has it acts as the task.",
     .rows = rows,
     .count = ARRAY_LEN(rows),
 };
@@ -89,7 +92,8 @@ static int read_token(const struct config_task *task, struct buf *ret, struct er
 }
 
 /* Where a program on this machine reaches a listener: one on all addresses is reached by loopback. */
-static int choose_listener(const struct config *c, char ret_host[FETCH_ADDRESS_TEXT], uint16_t *ret_port, struct err *e)
+static int choose_listener(const struct config *c, char ret_host[FETCH_ADDRESS_TEXT], uint16_t *ret_port,
+                           struct err *e)
 {
     static const uint8_t any[16], loopback4[4] = {127, 0, 0, 1};
     if (c->listen_count == 0)
@@ -97,8 +101,8 @@ static int choose_listener(const struct config *c, char ret_host[FETCH_ADDRESS_T
     struct fetch_address a = c->listen[0].address;
     size_t bytes = a.family == AF_INET ? 4 : 16;
     if (a.port == 0)
-        return err_set(e, "%s:%u:%u: with port 0 only the running proxy knows its port", c->file, c->listen[0].line,
-                       c->listen[0].column);
+        return err_set(e, "%s:%u:%u: with port 0 only the running proxy knows its port", c->file,
+                       c->listen[0].line, c->listen[0].column);
     if (memcmp(a.bytes, any, bytes) == 0) {
         if (a.family == AF_INET)
             memcpy(a.bytes, loopback4, sizeof loopback4);
@@ -129,7 +133,8 @@ static int print_sh(void *arg, const char *name, const char *value)
 static void warn_missing(const struct trustfiles *files)
 {
     if (access(files->bundle, R_OK) < 0 || access(files->ca, R_OK) < 0 || access(files->java, R_OK) < 0)
-        fprintf(stderr, "exeat env: %s is not there (or not readable) yet: `exeat proxy` writes it when it starts\n",
+        fprintf(stderr,
+                "exeat env: %s is not there (or not readable) yet: `exeat proxy` writes it when it starts\n",
                 files->bundle);
 }
 

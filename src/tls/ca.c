@@ -30,12 +30,12 @@ static int set_subject(X509 *x, const char *common_name)
     X509_NAME *name = X509_get_subject_name(x);
     if (len > COMMON_NAME_CHARS)
         len = COMMON_NAME_CHARS;
-    return X509_NAME_add_entry_by_NID(name, NID_organizationName, MBSTRING_ASC, (const uint8_t *)"exeat", -1, -1,
-                                      0) == 1 &&
-                   X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8, (const uint8_t *)common_name,
-                                              (int)len, -1, 0) == 1
-               ? 0
-               : -1;
+    if (X509_NAME_add_entry_by_NID(name, NID_organizationName, MBSTRING_ASC, (const uint8_t *)"exeat", -1, -1,
+                                   0) != 1 ||
+        X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8, (const uint8_t *)common_name,
+                                   (int)len, -1, 0) != 1)
+        return -1;
+    return 0;
 }
 
 /* RFC 5280 4.2.1.9: a CA that signs hosts only needs no CA below it, hence pathlen:0. */
@@ -59,6 +59,7 @@ int ca_new(const char *common_name, unsigned days, struct ca **ret, struct err *
         return err_set(e, "no memory for the CA");
     if (days == 0 || days > MAX_DAYS)
         return err_set(e, "a CA valid for %u days: from 1 to %d is possible", days, MAX_DAYS);
+    tls_prepare_clock();
     ca->key = EVP_EC_gen("P-256");
     ca->cert = X509_new();
     if (!ca->key || !ca->cert ||
@@ -116,6 +117,7 @@ int ca_load(struct slice cert_pem, struct slice key_pem, struct ca **ret, struct
     AUTO(ca) *ca = calloc(1, sizeof *ca);
     if (!ca)
         return err_set(e, "no memory for the CA");
+    tls_prepare_clock();
     if (read_pem(ca, cert_pem, key_pem, e) < 0 || check_certificate(ca->cert, ca->key, e) < 0 ||
         check_dates(ca, clock_wall_ms() / 1000, e) < 0)
         return -1;

@@ -10,8 +10,8 @@ struct ca;
 /* A new CA, valid `days`; its name says which machine and when: "exeat CA host 2026-11-21" (cut to the 64
  * characters that X.520 allows). */
 MUST_USE int ca_new(const char *common_name, unsigned days, struct ca **ret, struct err *e);
-/* From PEM; refuses a key that is not the certificate's, a certificate that is no CA, or one that has expired.
- * ECDSA or RSA, without a passphrase, self-signed: clients hold this certificate alone. */
+/* From PEM; refuses a key that is not the certificate's, a certificate that is no CA, or one that has
+ * expired. ECDSA or RSA, without a passphrase, self-signed: clients hold this certificate alone. */
 MUST_USE int ca_load(struct slice cert_pem, struct slice key_pem, struct ca **ret, struct err *e);
 void ca_free(struct ca *ca);
 DEFINE_AUTO(ca)

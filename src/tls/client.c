@@ -50,16 +50,18 @@ static int on_verify(int ok, X509_STORE_CTX *context)
     return 0;
 }
 
-/* With TLS 1.3 tickets come after the handshake, when the certificate has been verified; with 1.2 at its end. */
+/* With TLS 1.3 tickets come after the handshake, when the certificate has been verified; with 1.2 at its end.
+ *
+ * What is kept is a copy: OpenSSL marks a connection's own session as not resumable when the peer cuts it
+ * off, as many servers do with idle connections.  0: the reference stays the caller's. */
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     struct tls_conn *t = SSL_get_app_data(ssl);
     struct slice key = slice_of(t->session_key, t->session_key_len);
-    if (!SSL_SESSION_is_resumable(session))
-        return 0;
-    if (lru_put(t->client->sessions, key, session) < 0)
-        ERR_clear_error(); /* no memory to remember it: the next connection makes a full handshake */
-    return 1;              /* either way the reference has been taken over */
+    SSL_SESSION *copy = SSL_SESSION_is_resumable(session) ? SSL_SESSION_dup(session) : NULL;
+    if (!copy || lru_put(t->client->sessions, key, copy) < 0)
+        ERR_clear_error(); /* nothing to remember, or no memory: the next handshake is a full one */
+    return 0;
 }
 
 static int set_up(SSL_CTX *ctx, struct tls_trust *trust)
@@ -127,7 +129,9 @@ static int expect_peer(SSL *ssl, const struct tls_name *name, const char *host)
     if (bytes)
         return X509_VERIFY_PARAM_set1_ip(param, name->address, bytes) == 1 ? 0 : -1;
     X509_VERIFY_PARAM_set_hostflags(param, host_flags);
-    return X509_VERIFY_PARAM_set1_host(param, host, 0) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1 ? 0 : -1;
+    if (X509_VERIFY_PARAM_set1_host(param, host, 0) != 1 || SSL_set_tlsext_host_name(ssl, host) != 1)
+        return -1;
+    return 0;
 }
 
 static void write_session_key(char *to, const struct tls_peer *peer)

@@ -76,7 +76,8 @@ static int library_failure(struct tls_conn *t)
         tls_conn_fail(t, TLS_FAIL_REJECTED, "the client does not accept our certificate (alert %s)",
                       rejection_alert(reason));
     else if (t->server && !t->hello_seen)
-        tls_conn_fail(t, TLS_FAIL_NOT_TLS, "the first bytes are no TLS ClientHello (%s)", text ? text : "unknown");
+        tls_conn_fail(t, TLS_FAIL_NOT_TLS, "the first bytes are no TLS ClientHello (%s)",
+                      text ? text : "unknown");
     else if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
         tls_conn_fail(t, TLS_FAIL_VERIFY, "certificate verify failed");
     else
@@ -122,7 +123,8 @@ static int outcome(struct tls_conn *t, int n)
     }
 }
 
-/* SSL_get_error(3) judges by the queue, so nothing may be left in it from elsewhere; it is empty nearly always. */
+/* SSL_get_error(3) judges by the queue, so nothing may be left in it from elsewhere; it is empty nearly
+ * always. */
 static void clear_errors(void)
 {
     if (UNLIKELY(ERR_peek_error() != 0))

@@ -1,7 +1,11 @@
 /* A TLS connection over a non-blocking descriptor, either side (OpenSSL 3).
  *
- * The only folder that includes openssl/ssl.h.  TLS 1.2 and 1.3; ALPN http/1.1.
- * Nothing here blocks, waits or logs; the caller owns descriptor and watcher.
+ * The only folder that includes openssl/ssl.h.  TLS 1.2 and 1.3 (RFC 5246, RFC 8446); ALPN http/1.1
+ * (RFC 7301); no renegotiation, compression or early data.
+ *
+ * Nothing here blocks, waits or logs; the caller owns descriptor and watcher, and the process ignores
+ * SIGPIPE.  Servers, clients and their connections belong to one worker's thread; keys, certificates and
+ * trust are shared by all.
  */
 #pragma once
 #include "base/err.h"
@@ -16,19 +20,20 @@ enum tls_result {
     TLS_WANT_READ = -1,  /* call again when the descriptor is readable */
     TLS_WANT_WRITE = -2, /* … writable */
     TLS_WANT_CERT = -3,  /* the certificate is being made: call tls_handshake again when it is there */
-    TLS_CUT = -4,        /* end of stream without close_notify: not a clean end */
+    TLS_CUT = -4,        /* end of stream without close_notify: not a clean end; no further use either */
     TLS_FAILED = -5,     /* tls_failure says why; the connection is of no further use */
 };
 
 enum tls_failure {
     TLS_FAIL_NONE,
-    TLS_FAIL_NOT_TLS,       /* server: the first bytes are not a ClientHello */
-    TLS_FAIL_SNI,           /* server: another name than expected, or none; alert unrecognized_name was sent */
-    TLS_FAIL_REJECTED,      /* server: the client's alert says that it does not accept our certificate */
-    TLS_FAIL_NO_CERT,       /* server: the certificate callback failed */
-    TLS_FAIL_VERIFY,        /* client: the certificate is not acceptable */
-    TLS_FAIL_PROTOCOL,      /* anything else: version, cipher, broken records */
-    TLS_FAIL_IO,            /* reset, and so on */
+    TLS_FAIL_NOT_TLS,  /* server: the first bytes are not a ClientHello */
+    TLS_FAIL_SNI,      /* server: another name than expected, or none; alert unrecognized_name was sent */
+    TLS_FAIL_REJECTED, /* server: the client's alert says that it does not accept our certificate; some
+                        * clients say so only after the handshake, to tls_read */
+    TLS_FAIL_NO_CERT,  /* server: the certificate callback failed */
+    TLS_FAIL_VERIFY,   /* client: the certificate is not acceptable */
+    TLS_FAIL_PROTOCOL, /* anything else: version, cipher, broken records */
+    TLS_FAIL_IO,       /* cut, reset, and so on */
 };
 
 /* --- server side: towards the agent --- */
@@ -49,14 +54,16 @@ struct tls_accept {
     int (*certificate)(void *arg, struct tls_cert **ret_cert);
     void *arg;
 };
-/* `want` is copied; its slices must live until the handshake is done. */
+/* `want` is copied; its slices must live until the handshake is done.  The server outlives the connection.
+ * NULL without memory. */
 MUST_USE struct tls_conn *tls_accept(struct tls_server *s, int fd, const struct tls_accept *want);
 
 /* --- client side: towards the origin --- */
 
 /* Trusted roots: parsed once, shared by threads, reference-counted. */
 struct tls_trust;
-MUST_USE int tls_trust_new(struct slice system_pem, struct slice extra_pem, struct tls_trust **ret, struct err *e);
+MUST_USE int tls_trust_new(struct slice system_pem, struct slice extra_pem, struct tls_trust **ret,
+                           struct err *e);
 struct tls_trust *tls_trust_ref(struct tls_trust *t);
 void tls_trust_free(struct tls_trust *t);
 DEFINE_AUTO(tls_trust)
@@ -75,6 +82,7 @@ struct tls_peer {
     uint16_t port;
     struct slice task; /* sessions are never shared by tasks; copied */
 };
+/* The client outlives the connection.  NULL without memory, or where the host is not canonical (name.h). */
 MUST_USE struct tls_conn *tls_connect(struct tls_client *c, int fd, const struct tls_peer *peer);
 
 /* --- both --- */
@@ -88,9 +96,11 @@ MUST_USE ssize_t tls_read(struct tls_conn *t, void *to, size_t len);
 /* Bytes taken (may be fewer than len), else an enum tls_result.  After TLS_WANT_* the same bytes, or
  * more that begin with them, are offered again; the buffer may have moved. */
 MUST_USE ssize_t tls_write(struct tls_conn *t, const void *from, size_t len);
-/* Whether tls_read would yield bytes without the descriptor being readable. */
+/* Whether tls_read may yield bytes although the descriptor is not readable: a read takes what the socket has,
+ * and that may be several records.  So whoever stops reading for a while (backpressure) asks before waiting
+ * for the descriptor.  False once tls_read has said TLS_WANT_READ: no loop over this can spin. */
 bool tls_has_pending(const struct tls_conn *t);
-/* Sends close_notify once, as far as that goes without waiting. */
+/* Sends close_notify once, unless the connection has failed, as far as that goes without waiting. */
 void tls_close_notify(struct tls_conn *t);
 
 enum tls_failure tls_failure(const struct tls_conn *t);

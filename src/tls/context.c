@@ -2,7 +2,8 @@
 #include "tls/conn_internal.h"
 
 /* AES-128-GCM first: the cheapest where the processor has AES, and as strong as P-256 (RFC 8446 9.1). */
-static const char ciphersuites_13[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+static const char ciphersuites_13[] =
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 static const char groups[] = "X25519:P-256:P-384:P-521";
 
 /* Read ahead: a record costs one read(2) instead of two (header, then body); see tls_has_pending.
@@ -27,8 +28,9 @@ int tls_context_new(const SSL_METHOD *method, SSL_CTX **ret, struct err *e)
     if (!ctx)
         return tls_err(e, "cannot set up TLS");
     set_modes(ctx);
-    if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 || SSL_CTX_set_max_proto_version(ctx, 0) != 1 ||
-        SSL_CTX_set_ciphersuites(ctx, ciphersuites_13) != 1 || SSL_CTX_set1_groups_list(ctx, groups) != 1)
+    if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
+        SSL_CTX_set_max_proto_version(ctx, 0) != 1 || SSL_CTX_set_ciphersuites(ctx, ciphersuites_13) != 1 ||
+        SSL_CTX_set1_groups_list(ctx, groups) != 1)
         return tls_err(e, "cannot set TLS versions, ciphers and groups");
     *ret = TAKE(ctx);
     return 0;

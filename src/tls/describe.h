@@ -6,7 +6,7 @@
 enum { CERT_SUBJECT_BYTES = 256 };
 
 struct cert_facts {
-    char subject[CERT_SUBJECT_BYTES]; /* "O=exeat, CN=…": printable ASCII, everything else escaped (RFC 2253) */
+    char subject[CERT_SUBJECT_BYTES]; /* "O=exeat, CN=…": ASCII, all else escaped (RFC 2253) */
     int64_t not_before, not_after;    /* Unix seconds */
     char sha256[SHA256_HEX + 1];      /* of the DER form, lower-case */
 };

@@ -1,4 +1,4 @@
-/* What the files of tls/ know of each other's objects.  Nobody else includes this: OpenSSL's types stay here. */
+/* What the files of tls/ know of each other's objects.  OpenSSL's types stay in here. */
 #pragma once
 #include "tls/ca.h"
 #include "tls/cert.h"
@@ -34,7 +34,8 @@ int tls_no_passphrase(char *buffer, int size, int writing, void *arg);
 
 /* --- certificates (cert.c) --- */
 
-enum { TLS_TICKET_KEY_BYTES = 80 }; /* what SSL_CTX_set_tlsext_ticket_keys(3) takes: name, AES and HMAC keys */
+/* What SSL_CTX_set_tlsext_ticket_keys(3) takes: a name, an AES and an HMAC key. */
+enum { TLS_TICKET_KEY_BYTES = 80 };
 
 struct tls_key {
     EVP_PKEY *pkey;
@@ -60,6 +61,10 @@ struct ca {
 };
 
 void prepared_free_all(struct prepared *p);
+
+/* OpenSSL's gmtime_r(3) opens /etc/localtime at its first call: that is to be before the process locks itself
+ * in, so whatever is made at start calls this. */
+void tls_prepare_clock(void);
 
 /* Unix seconds; -1 where the field cannot be read. */
 MUST_USE int x509_seconds(const ASN1_TIME *t, int64_t *ret);

@@ -23,7 +23,7 @@ struct bucket {
 };
 
 struct peer {
-    int fd; /* -1 once the other side has closed */
+    int fd;          /* -1 once the other side has closed */
     size_t leaf_len; /* 0 before HELLO */
     char leaf[LEAF_BYTES];
     size_t reply_len; /* a reply that the socket has not taken yet; nothing is read until it has */
@@ -57,7 +57,7 @@ static bool bucket_take(struct bucket *b)
     return true;
 }
 
-/* A socket has one key for its life: a proxy that was taken over cannot have certificates made for another's. */
+/* A socket has one key for its life: a proxy that was taken over gets no certificates for another's. */
 static enum keeper_status on_hello(struct keeper *k, struct peer *p, struct slice leaf)
 {
     if (p->leaf_len)

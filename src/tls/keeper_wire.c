@@ -54,7 +54,8 @@ ssize_t keeper_encode_ca(uint32_t id, uint8_t *ret)
 
 ssize_t keeper_encode_reply(const struct keeper_reply *reply, uint8_t *ret)
 {
-    return encode(&(struct message){.code = (uint8_t)reply->status, .id = reply->id, .data = reply->data}, ret);
+    return encode(&(struct message){.code = (uint8_t)reply->status, .id = reply->id, .data = reply->data},
+                  ret);
 }
 
 int keeper_decode_request(struct slice message, struct keeper_request *ret)

@@ -142,8 +142,8 @@ static int set_subject(X509 *x, struct slice host)
     if (!name)
         return -1;
     if (host.len <= COMMON_NAME_CHARS &&
-        X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_ASC, (const uint8_t *)host.ptr, (int)host.len,
-                                   -1, 0) != 1)
+        X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_ASC, (const uint8_t *)host.ptr,
+                                   (int)host.len, -1, 0) != 1)
         return -1;
     return X509_set_subject_name(x, name) == 1 ? 0 : -1;
 }

@@ -78,8 +78,8 @@ static int put_entry(void *arg, X509 *cert)
     char alias[32];
     int len = snprintf(alias, sizeof alias, "root-%u", s->count++);
     if (put_number(s->out, 4, JKS_TRUSTED_CERTIFICATE) < 0 ||
-        put_text(s->out, slice_of(alias, (size_t)len)) < 0 || put_number(s->out, 8, (uint64_t)s->now_ms) < 0 ||
-        put_text(s->out, SLICE("X.509")) < 0)
+        put_text(s->out, slice_of(alias, (size_t)len)) < 0 ||
+        put_number(s->out, 8, (uint64_t)s->now_ms) < 0 || put_text(s->out, SLICE("X.509")) < 0)
         return -1;
     return put_der(s->out, cert);
 }
@@ -96,7 +96,8 @@ static int put_digest(struct buf *out, struct slice body)
     bool done = sha1 && EVP_DigestInit_ex(sha1, EVP_sha1(), NULL) == 1 &&
                 EVP_DigestUpdate(sha1, wide, sizeof wide) == 1 &&
                 EVP_DigestUpdate(sha1, phrase, sizeof phrase - 1) == 1 &&
-                EVP_DigestUpdate(sha1, body.ptr, body.len) == 1 && EVP_DigestFinal_ex(sha1, digest, NULL) == 1;
+                EVP_DigestUpdate(sha1, body.ptr, body.len) == 1 &&
+                EVP_DigestFinal_ex(sha1, digest, NULL) == 1;
     EVP_MD_CTX_free(sha1);
     return done ? buf_append(out, slice_of((char *)digest, sizeof digest)) : -1;
 }
@@ -111,7 +112,8 @@ static int count_entry(void *arg, X509 *cert)
 static int write_store(struct slice bundle_pem, size_t count, struct store *s, struct err *e)
 {
     size_t begin = buf_len(s->out), seen;
-    if (put_number(s->out, 4, 0xfeedfeed) < 0 || put_number(s->out, 4, 2) < 0 || put_number(s->out, 4, count) < 0)
+    if (put_number(s->out, 4, 0xfeedfeed) < 0 || put_number(s->out, 4, 2) < 0 ||
+        put_number(s->out, 4, count) < 0)
         return err_set(e, "no room for the Java trust store");
     if (pem_each_certificate(bundle_pem, put_entry, s, &seen, e) < 0)
         return err_wrap(e, "the Java trust store");

@@ -37,8 +37,8 @@ static bool take_u16(struct slice *in, size_t *ret)
 static bool parse_sni(struct slice in, struct slice *ret_name)
 {
     size_t list, type, name;
-    if (!take_u16(&in, &list) || list != in.len || !take_u8(&in, &type) || type != TLSEXT_NAMETYPE_host_name ||
-        !take_u16(&in, &name) || name != in.len || name == 0)
+    if (!take_u16(&in, &list) || list != in.len || !take_u8(&in, &type) ||
+        type != TLSEXT_NAMETYPE_host_name || !take_u16(&in, &name) || name != in.len || name == 0)
         return false;
     *ret_name = in;
     return true;
@@ -55,7 +55,8 @@ static bool is_wanted_name(SSL *ssl, const struct tls_accept *want)
            slice_eq_nocase(name, want->host);
 }
 
-/* Before anything else is done with the ClientHello: no ticket is opened and no certificate made for another name. */
+/* Before anything else is done with the ClientHello: no ticket is opened and no certificate made for another
+ * name. */
 static int on_client_hello(SSL *ssl, int *ret_alert, void *arg)
 {
     (void)arg;
@@ -63,12 +64,14 @@ static int on_client_hello(SSL *ssl, int *ret_alert, void *arg)
     t->hello_seen = true;
     if (is_wanted_name(ssl, &t->want))
         return SSL_CLIENT_HELLO_SUCCESS;
-    tls_conn_fail(t, TLS_FAIL_SNI, "the client asked for another server name than in its CONNECT, or for none");
+    tls_conn_fail(t, TLS_FAIL_SNI,
+                  "the client asked for another server name than in its CONNECT, or for none");
     *ret_alert = SSL_AD_UNRECOGNIZED_NAME;
     return SSL_CLIENT_HELLO_ERROR;
 }
 
-/* Only with a callback does OpenSSL note the name in the session, where the check after the handshake finds it. */
+/* Only with a callback does OpenSSL note the name in the session, where the check after the handshake finds
+ * it. */
 static int on_server_name(SSL *ssl, int *ret_alert, void *arg)
 {
     (void)ssl;
@@ -77,7 +80,7 @@ static int on_server_name(SSL *ssl, int *ret_alert, void *arg)
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* RFC 7301 3.2: a client that offers protocols and not ours is told so, rather than left to speak h2 to us. */
+/* RFC 7301 3.2: a client that offers protocols and not ours is told so, not left to speak h2 to us. */
 static int on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len, const unsigned char *offered,
                    unsigned offered_len, void *arg)
 {
@@ -116,10 +119,10 @@ static int set_resumption(SSL_CTX *ctx, struct tls_key *leaf_key)
 {
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_timeout(ctx, TICKET_SECONDS);
-    return SSL_CTX_set_num_tickets(ctx, 1) == 1 &&
-                   SSL_CTX_set_tlsext_ticket_keys(ctx, leaf_key->ticket_keys, sizeof leaf_key->ticket_keys) == 1
-               ? 0
-               : -1;
+    if (SSL_CTX_set_num_tickets(ctx, 1) != 1 ||
+        SSL_CTX_set_tlsext_ticket_keys(ctx, leaf_key->ticket_keys, sizeof leaf_key->ticket_keys) != 1)
+        return -1;
+    return 0;
 }
 
 int tls_server_new(struct tls_key *leaf_key, struct tls_server **ret, struct err *e)
@@ -151,8 +154,8 @@ void tls_server_free(struct tls_server *s)
     free(s);
 }
 
-/* A ticket of one task or name is none for another: otherwise it would resume there, and the certificate callback
- * would never be asked. */
+/* A ticket of one task or name is none for another: otherwise it would resume there, and the certificate
+ * callback would never be asked. */
 static int bind_resumption(SSL *ssl, const struct tls_accept *want)
 {
     uint8_t digest[SHA256_BYTES];

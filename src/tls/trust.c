@@ -37,6 +37,7 @@ int tls_trust_new(struct slice system_pem, struct slice extra_pem, struct tls_tr
     if (!t)
         return err_set(e, "no memory for trusted roots");
     atomic_init(&t->refs, 1);
+    tls_prepare_clock();
     t->store = X509_STORE_new();
     if (!t->store)
         return tls_err(e, "no memory for trusted roots");

@@ -31,6 +31,11 @@ int tls_no_passphrase(char *buffer, int size, int writing, void *arg)
     return -1;
 }
 
+void tls_prepare_clock(void)
+{
+    tzset();
+}
+
 int x509_seconds(const ASN1_TIME *t, int64_t *ret)
 {
     struct tm tm;

@@ -25,7 +25,8 @@ static void must_be_harmless(struct slice name)
     must(name.len >= 1 && name.len <= 253);
     for (size_t i = 0; i < name.len; i++) {
         char c = name.ptr[i];
-        must((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == ':');
+        must((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' ||
+             c == ':');
     }
 }
 

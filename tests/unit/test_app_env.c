@@ -70,12 +70,27 @@ static void every_variable_of_the_interface_has_its_value(void **state)
     (void)state;
     static const char url[] = "http://widgets:s3cret@127.0.0.1:3128", bundle[] = "/state/ca-bundle.pem";
     static const char *const expected[][2] = {
-        {"HTTP_PROXY", url}, {"HTTPS_PROXY", url}, {"ALL_PROXY", url}, {"http_proxy", url}, {"https_proxy", url},
-        {"all_proxy", url}, {"NO_PROXY", ""}, {"no_proxy", ""}, {"SSL_CERT_FILE", bundle},
-        {"REQUESTS_CA_BUNDLE", bundle}, {"CURL_CA_BUNDLE", bundle}, {"NODE_EXTRA_CA_CERTS", "/state/ca.pem"},
-        {"GIT_SSL_CAINFO", bundle}, {"PIP_CERT", bundle}, {"BUNDLE_SSL_CA_CERT", bundle},
-        {"npm_config_cafile", bundle}, {"AWS_CA_BUNDLE", bundle}, {"CARGO_HTTP_CAINFO", bundle},
-        {"DENO_CERT", bundle}, {"CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", bundle}, {"NIX_SSL_CERT_FILE", bundle},
+        {"HTTP_PROXY", url},
+        {"HTTPS_PROXY", url},
+        {"ALL_PROXY", url},
+        {"http_proxy", url},
+        {"https_proxy", url},
+        {"all_proxy", url},
+        {"NO_PROXY", ""},
+        {"no_proxy", ""},
+        {"SSL_CERT_FILE", bundle},
+        {"REQUESTS_CA_BUNDLE", bundle},
+        {"CURL_CA_BUNDLE", bundle},
+        {"NODE_EXTRA_CA_CERTS", "/state/ca.pem"},
+        {"GIT_SSL_CAINFO", bundle},
+        {"PIP_CERT", bundle},
+        {"BUNDLE_SSL_CA_CERT", bundle},
+        {"npm_config_cafile", bundle},
+        {"AWS_CA_BUNDLE", bundle},
+        {"CARGO_HTTP_CAINFO", bundle},
+        {"DENO_CERT", bundle},
+        {"CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", bundle},
+        {"NIX_SSL_CERT_FILE", bundle},
         {"NODE_USE_ENV_PROXY", "1"},
     };
     struct seen s = walk(&plain);
@@ -120,7 +135,8 @@ static void java_options_quote_a_path_with_spaces(void **state)
     struct env_inputs in = plain;
     in.trust_store = "/my state/t.jks";
     struct seen s = walk(&in);
-    assert_non_null(strstr(value_of(&s, "JAVA_TOOL_OPTIONS"), " \"-Djavax.net.ssl.trustStore=/my state/t.jks\" "));
+    assert_non_null(
+        strstr(value_of(&s, "JAVA_TOOL_OPTIONS"), " \"-Djavax.net.ssl.trustStore=/my state/t.jks\" "));
 }
 
 static int refuse(void *arg, const char *name, const char *value)
@@ -159,7 +175,8 @@ static void trust_files_are_written_for_everybody_to_read(void **state)
     assert_non_null(mkdtemp(dir));
     assert_int_equal(ca_new("trust files", 2, &ca, &e) | ca_cert_pem(ca, &pem, &e), 0);
     mode_t mask = umask(077);
-    if (trustfiles_write(dir, buf_slice(&pem), buf_slice(&pem), &e) < 0 || trustfiles_paths(dir, &paths, &e) < 0)
+    if (trustfiles_write(dir, buf_slice(&pem), buf_slice(&pem), &e) < 0 ||
+        trustfiles_paths(dir, &paths, &e) < 0)
         fail_msg("%s", e.text);
     umask(mask);
     const char *const files[] = {paths.ca, paths.bundle, paths.java};

@@ -42,7 +42,8 @@ static bool visit(struct tls_fixture *f, const char *host, const char *task)
 
 static void a_name_or_address_is_visited(void **state)
 {
-    static const char *const hosts[] = {"api.example.com", "192.0.2.7", "2001:db8::1", "a_b.example",
+    static const char *const hosts[] = {
+        "api.example.com", "192.0.2.7", "2001:db8::1", "a_b.example",
         "a-label-of-sixty-three-characters-exactly-so-that-it-fits-in-it.longer-than-a-common-name.test"};
     for (size_t i = 0; i < ARRAY_LEN(hosts); i++)
         assert_false(visit(*state, hosts[i], "t"));
@@ -155,7 +156,8 @@ static void another_server_name_than_expected_is_refused(void **state)
         {"good.test", "evil.test", false},
         {"good.test", "good.test.evil.test", false},
         {"good.test", "good.tes", false},
-        {"good.test", "192.0.2.1", false}, /* an address is visited without SNI: none is as wrong as another */
+        {"good.test", "192.0.2.1",
+         false}, /* an address is visited without SNI: none is as wrong as another */
         {"192.0.2.1", "good.test", false},
         {"192.0.2.1", "192.0.2.1", true},
     };
@@ -179,7 +181,8 @@ static void another_server_name_than_expected_is_refused(void **state)
 static void bytes_that_are_no_tls_are_told_apart(void **state)
 {
     static const char *const first_bytes[] = {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n",
-                                              "CONNECT a:443 HTTP/1.1\r\n\r\n", "\x16\x05\x05\x05\x05\x05\x05"};
+                                              "CONNECT a:443 HTTP/1.1\r\n\r\n",
+                                              "\x16\x05\x05\x05\x05\x05\x05"};
     struct tls_fixture *f = *state;
     for (size_t i = 0; i < ARRAY_LEN(first_bytes); i++) {
         struct cert_source none = {.cert = NULL};
@@ -234,6 +237,19 @@ static void an_end_with_close_notify_is_clean_and_one_without_is_a_cut(void **st
         assert_int_equal(tls_read(p.client, got, sizeof got), clean ? 0 : TLS_CUT);
         pair_close(&p);
     }
+}
+
+static void a_cut_does_not_cost_the_session(void **state)
+{
+    struct tls_fixture *f = *state;
+    struct pair p;
+    char got[16];
+    open_talking_pair(f, &p);
+    pair_talk(&p);
+    assert_int_equal(shutdown(f->fds[1], SHUT_WR), 0);
+    assert_int_equal(tls_read(p.client, got, sizeof got), TLS_CUT);
+    pair_close(&p);
+    assert_true(visit(f, "talk.test", "t"));
 }
 
 static void close_notify_is_sent_once(void **state)
@@ -323,7 +339,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_name_or_address_is_visited, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_second_visit_is_resumed_for_the_same_task_and_name_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_second_visit_is_resumed_for_the_same_task_and_name_only, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_ticket_does_not_resume_elsewhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(workers_of_one_process_take_each_others_tickets, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_process_takes_no_ticket_of_ours, set_up, tear_down),
@@ -334,10 +351,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_close_during_the_handshake_is_a_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_end_with_close_notify_is_clean_and_one_without_is_a_cut, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_cut_does_not_cost_the_session, set_up, tear_down),
         cmocka_unit_test_setup_teardown(close_notify_is_sent_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pending_says_when_to_read_and_when_to_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(half_a_record_is_not_pending, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_write_that_waits_may_be_offered_again_from_elsewhere, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_write_that_waits_may_be_offered_again_from_elsewhere, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests_name("tls_handshake", tests, NULL, NULL);
 }

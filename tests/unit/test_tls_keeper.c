@@ -184,7 +184,10 @@ static void no_answer_ever_holds_a_private_key(void **state)
     stop(&s);
 }
 
-#define RAW(text, about) {text, sizeof(text) - 1, about}
+#define RAW(text, about)                                                                                     \
+    {                                                                                                        \
+        text, sizeof(text) - 1, about                                                                        \
+    }
 
 static const struct {
     const char *bytes;
@@ -207,8 +210,12 @@ static const struct {
     RAW("\x01\x01\x00\x01\x00\x00\x00\x01x", "hello with a number"),
     RAW("\x01\x01\x00\x03\x00\x00\x00\x00key", "hello with junk"),
     RAW("\x02\x01\x00\x06\x00\x00\x00\x01*.test", "a wildcard"),
-    RAW("\x02\x01\x00\x05\x00\x00\x00\x01" "a\0b.c", "a NUL in the name"),
-    RAW("\x02\x01\x00\x06\x00\x00\x00\x01" "A.test", "upper case"),
+    RAW("\x02\x01\x00\x05\x00\x00\x00\x01"
+        "a\0b.c",
+        "a NUL in the name"),
+    RAW("\x02\x01\x00\x06\x00\x00\x00\x01"
+        "A.test",
+        "upper case"),
 };
 
 static void malformed_messages_are_refused_and_change_nothing(void **state)
@@ -332,8 +339,12 @@ static void broken_replies_are_not_decoded(void **state)
 {
     (void)state;
     static const struct slice broken[] = {
-        SLICE(""), SLICE("\0\1\0\0\0\0\0"), SLICE("\0\2\0\0\0\0\0\0"), SLICE("\4\1\0\0\0\0\0\0"),
-        SLICE("\0\1\0\1\0\0\0\0"), SLICE("\0\1\0\0\0\0\0\0x"),
+        SLICE(""),
+        SLICE("\0\1\0\0\0\0\0"),
+        SLICE("\0\2\0\0\0\0\0\0"),
+        SLICE("\4\1\0\0\0\0\0\0"),
+        SLICE("\0\1\0\1\0\0\0\0"),
+        SLICE("\0\1\0\0\0\0\0\0x"),
     };
     struct keeper_reply reply = {.id = 77};
     for (size_t i = 0; i < ARRAY_LEN(broken); i++)

@@ -78,8 +78,9 @@ static int strict_verdict(struct tls_fixture *f, X509 *x, const char *host, int6
 
 static void strict_verifiers_take_host_certificates(void **state)
 {
-    static const char *const hosts[] = {"api.example.com", "x", "under_score.example", "xn--bcher-kva.example",
-                                        long_name, "192.0.2.1", "2001:db8::7"};
+    static const char *const hosts[] = {
+        "api.example.com", "x",         "under_score.example", "xn--bcher-kva.example",
+        long_name,         "192.0.2.1", "2001:db8::7"};
     for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
         X509 *x = mint(*state, hosts[i], fixture_now());
         assert_int_equal(strict_verdict(*state, x, hosts[i], fixture_now()), X509_V_OK);
@@ -199,12 +200,39 @@ static void only_canonical_names_and_addresses_are_signed(void **state)
 {
     static const char too_long[] = "abcdefghijklmnopqrstuvwxyz-abcdefghijklmnopqrstuvwxyz-abcdefghi.";
     static const struct slice refused[] = {
-        SLICE(""), SLICE("."), SLICE("*"), SLICE("*.example.com"), SLICE("a.*.com"), SLICE("Example.com"),
-        SLICE("a..b"), SLICE(".a"), SLICE("a."), SLICE("-a.test"), SLICE("a-.test"), SLICE("a b"), SLICE("a\n"),
-        SLICE("a.test\0.evil"), SLICE("192.0.2.1\0"), SLICE("a/b"), SLICE("a:443"), SLICE("user@a"), SLICE("b\xc3\xbc"),
-        SLICE("1.2.3"), SLICE("01.2.3.4"), SLICE("1.2.3.4.5"), SLICE("256.1.1.1"), SLICE("0x7f000001"), SLICE("127"),
-        SLICE("[::1]"), SLICE("::0001"), SLICE("2001:DB8::1"), SLICE("fe80::1%eth0"), SLICE("0:0:0:0:0:0:0:1"),
-        SLICE("a.test,b.test"), SLICE("DNS:a.test"), SLICE("a%2etest"),
+        SLICE(""),
+        SLICE("."),
+        SLICE("*"),
+        SLICE("*.example.com"),
+        SLICE("a.*.com"),
+        SLICE("Example.com"),
+        SLICE("a..b"),
+        SLICE(".a"),
+        SLICE("a."),
+        SLICE("-a.test"),
+        SLICE("a-.test"),
+        SLICE("a b"),
+        SLICE("a\n"),
+        SLICE("a.test\0.evil"),
+        SLICE("192.0.2.1\0"),
+        SLICE("a/b"),
+        SLICE("a:443"),
+        SLICE("user@a"),
+        SLICE("b\xc3\xbc"),
+        SLICE("1.2.3"),
+        SLICE("01.2.3.4"),
+        SLICE("1.2.3.4.5"),
+        SLICE("256.1.1.1"),
+        SLICE("0x7f000001"),
+        SLICE("127"),
+        SLICE("[::1]"),
+        SLICE("::0001"),
+        SLICE("2001:DB8::1"),
+        SLICE("fe80::1%eth0"),
+        SLICE("0:0:0:0:0:0:0:1"),
+        SLICE("a.test,b.test"),
+        SLICE("DNS:a.test"),
+        SLICE("a%2etest"),
         SLICE("abcdefghijklmnopqrstuvwxyz-abcdefghijklmnopqrstuvwxyz-abcdefghij.test"),
     };
     struct tls_fixture *f = *state;
@@ -223,7 +251,8 @@ static void only_canonical_names_and_addresses_are_signed(void **state)
 static void keys_that_are_not_p256_are_refused(void **state)
 {
     struct tls_fixture *f = *state;
-    EVP_PKEY *keys[] = {EVP_EC_gen("P-384"), EVP_EC_gen("secp256k1"), EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")};
+    EVP_PKEY *keys[] = {EVP_EC_gen("P-384"), EVP_EC_gen("secp256k1"),
+                        EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")};
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         uint8_t *der = NULL;
         int len = i2d_PUBKEY(keys[i], &der);
@@ -381,7 +410,9 @@ static void a_long_name_for_the_ca_is_cut(void **state)
     (void)state;
     struct err e;
     AUTO(ca) *ca = NULL;
-    must(ca_new("exeat CA a-machine-with-a-name-of-its-own-that-is-far-too-long-for-x520 2026-11-21", 1, &ca, &e), &e);
+    must(ca_new("exeat CA a-machine-with-a-name-of-its-own-that-is-far-too-long-for-x520 2026-11-21", 1, &ca,
+                &e),
+         &e);
     assert_int_equal(ca_new("x", 0, &ca, &e), -1);
 }
 

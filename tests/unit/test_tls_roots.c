@@ -102,7 +102,8 @@ static void a_java_store_holds_the_certificates_and_a_right_digest(void **state)
     assert_int_equal(buf_append(&digested, SLICE("\0c\0h\0a\0n\0g\0e\0i\0tMighty Aphrodite")), 0);
     assert_int_equal(buf_append(&digested, slice_first(buf_slice(&out), buf_len(&out) - sizeof digest)), 0);
     assert_int_equal(
-        EVP_Q_digest(NULL, "SHA1", NULL, digested.data + digested.start, buf_len(&digested), digest, NULL), 1);
+        EVP_Q_digest(NULL, "SHA1", NULL, digested.data + digested.start, buf_len(&digested), digest, NULL),
+        1);
     assert_memory_equal(in.ptr, digest, sizeof digest);
 }
 
@@ -111,7 +112,8 @@ static void a_broken_bundle_makes_no_java_store(void **state)
     (void)state;
     struct err e;
     AUTO_BUF out = BUF_INIT(1 << 16);
-    static const struct slice broken = SLICE("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    static const struct slice broken =
+        SLICE("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     assert_int_equal(roots_java_store(broken, 0, &out, &e), -1);
     assert_int_equal(buf_len(&out), 0);
 }

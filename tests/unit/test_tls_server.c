@@ -1,5 +1,5 @@
-/* The side towards the agent (tls_accept of tls/conn.h) against a client of OpenSSL's own, which does what ours
- * never would: old versions, other names with old tickets, other protocols, renegotiation. */
+/* The side towards the agent (tls_accept of tls/conn.h) against a client of OpenSSL's own, which does what
+ * ours never would: old versions, other names with old tickets, other protocols, renegotiation. */
 #include "tls_fixture.h"
 
 #include <openssl/err.h>
@@ -21,12 +21,12 @@ static int tear_down(void **state)
 }
 
 struct visit {
-    int version;           /* TLS1_2_VERSION, … */
-    const char *sni;       /* NULL: none */
-    const char *alpn;      /* in wire form; NULL: none */
-    bool verify;           /* with no roots at all: every certificate is refused */
-    SSL_SESSION *session;  /* offered; NULL: none */
-    const char *host;      /* what the server expects */
+    int version;          /* TLS1_2_VERSION, … */
+    const char *sni;      /* NULL: none */
+    const char *alpn;     /* in wire form; NULL: none */
+    bool verify;          /* with no roots at all: every certificate is refused */
+    SSL_SESSION *session; /* offered; NULL: none */
+    const char *host;     /* what the server expects */
     const char *task;
 };
 
@@ -117,11 +117,8 @@ static void tickets_resume_for_the_same_task_and_name_only(void **state)
         const char *host, *task;
         bool resumed;
     } seconds[] = {
-        {"one.test", "one", true},
-        {"one.test", "two", false},
-        {"two.test", "one", false},
-        {"two.test", "two", false},
-        {"one.test", "one", true},
+        {"one.test", "one", true},  {"one.test", "two", false}, {"two.test", "one", false},
+        {"two.test", "two", false}, {"one.test", "one", true},
     };
     for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
         struct visit v = {.version = versions[i], .sni = "one.test", .host = "one.test", .task = "one"};
@@ -174,7 +171,7 @@ static void a_name_needs_sni_and_an_address_has_none(void **state)
         const char *host, *sni;
         bool accepted;
     } cases[] = {
-        {"a.test", NULL, false}, {"192.0.2.1", NULL, true},          {"192.0.2.1", "192.0.2.1", false},
+        {"a.test", NULL, false},     {"192.0.2.1", NULL, true},      {"192.0.2.1", "192.0.2.1", false},
         {"2001:db8::1", NULL, true}, {"192.0.2.1", "a.test", false}, {"a.test", "a.test.", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -191,7 +188,8 @@ static void only_tls_1_2_and_1_3_are_spoken(void **state)
     static const struct {
         int version;
         bool spoken;
-    } cases[] = {{TLS1_VERSION, false}, {TLS1_1_VERSION, false}, {TLS1_2_VERSION, true}, {TLS1_3_VERSION, true}};
+    } cases[] = {
+        {TLS1_VERSION, false}, {TLS1_1_VERSION, false}, {TLS1_2_VERSION, true}, {TLS1_3_VERSION, true}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct visit v = {.version = cases[i].version, .sni = "a.test", .host = "a.test", .task = "t"};
         struct outcome o = make_visit(*state, &v);
@@ -205,12 +203,20 @@ static void http_1_1_is_the_one_protocol(void **state)
     static const struct {
         const char *offered, *selected; /* selected NULL: refused */
     } cases[] = {
-        {"\x02h2\x08http/1.1", "http/1.1"}, {"\x08http/1.1", "http/1.1"}, {"\x08http/1.0\x08http/1.1", "http/1.1"},
-        {NULL, ""}, {"\x02h2", NULL}, {"\x08http/1.0", NULL}, {"\x07http/1.", NULL},
+        {"\x02h2\x08http/1.1", "http/1.1"},
+        {"\x08http/1.1", "http/1.1"},
+        {"\x08http/1.0\x08http/1.1", "http/1.1"},
+        {NULL, ""},
+        {"\x02h2", NULL},
+        {"\x08http/1.0", NULL},
+        {"\x07http/1.", NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct visit v = {
-            .version = TLS1_3_VERSION, .sni = "a.test", .alpn = cases[i].offered, .host = "a.test", .task = "t"};
+        struct visit v = {.version = TLS1_3_VERSION,
+                          .sni = "a.test",
+                          .alpn = cases[i].offered,
+                          .host = "a.test",
+                          .task = "t"};
         struct outcome o = make_visit(*state, &v);
         assert_int_equal(o.failure, cases[i].selected ? TLS_FAIL_NONE : TLS_FAIL_PROTOCOL);
         if (cases[i].selected)
@@ -222,7 +228,8 @@ static void http_1_1_is_the_one_protocol(void **state)
 static void a_client_that_does_not_trust_us_is_recognised(void **state)
 {
     for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
-        struct visit v = {.version = versions[i], .sni = "a.test", .verify = true, .host = "a.test", .task = "t"};
+        struct visit v = {
+            .version = versions[i], .sni = "a.test", .verify = true, .host = "a.test", .task = "t"};
         struct outcome o = make_visit(*state, &v);
         assert_int_not_equal(o.client, 1);
         assert_int_equal(o.failure, TLS_FAIL_REJECTED);
@@ -245,7 +252,8 @@ static void nobody_renegotiates(void **state)
     assert_int_equal(o.server, 0);
     assert_int_equal(SSL_renegotiate(client), 1);
     assert_int_not_equal(SSL_do_handshake(client), 1);
-    assert_int_equal(tls_read(server, &byte, 1), TLS_WANT_READ); /* a warning goes back, nothing else happens */
+    assert_int_equal(tls_read(server, &byte, 1),
+                     TLS_WANT_READ); /* a warning goes back, nothing else happens */
     assert_int_not_equal(SSL_do_handshake(client), 1);
     assert_int_equal(source.calls, 1);
     SSL_free(client);

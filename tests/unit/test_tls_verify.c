@@ -1,5 +1,5 @@
-/* What the side towards the origin accepts (tls_connect of tls/conn.h): certificates of an origin that the test
- * makes, each with one thing right or wrong. */
+/* What the side towards the origin accepts (tls_connect of tls/conn.h): certificates of an origin that the
+ * test makes, each with one thing right or wrong. */
 #include "tls_fixture.h"
 
 #include "tls/internal.h"
@@ -39,7 +39,8 @@ static X509 *make(const struct recipe *r, X509 *issuer, EVP_PKEY *signing_key, E
     ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);
     X509_time_adj_ex(X509_getm_notBefore(x), dated ? r->begin : -1, 0, NULL);
     X509_time_adj_ex(X509_getm_notAfter(x), dated ? r->end : 30, 0, NULL);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const uint8_t *)r->cn, -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const uint8_t *)r->cn, -1, -1,
+                               0);
     X509_set_issuer_name(x, X509_get_subject_name(issuer ? issuer : x));
     X509_set_pubkey(x, subject_key);
     add_extension(x, NID_basic_constraints, ca ? "critical,CA:TRUE" : "CA:FALSE");
@@ -146,12 +147,27 @@ static const struct {
     {"part of a label as a wildcard", "abc.b.test", {.cn = "x", .san = "DNS:a*.b.test"}, "hostname mismatch"},
     {"an address as a name", "192.0.2.1", {.cn = "x", .san = "DNS:192.0.2.1"}, "IP address mismatch"},
     {"another address", "192.0.2.1", {.cn = "x", .san = "IP:192.0.2.2"}, "IP address mismatch"},
-    {"an end in the past", "a.test", {.cn = "x", .san = "DNS:a.test", .begin = -9, .end = -1}, "certificate has expired"},
+    {"an end in the past",
+     "a.test",
+     {.cn = "x", .san = "DNS:a.test", .begin = -9, .end = -1},
+     "certificate has expired"},
     {"a begin to come", "a.test", {.cn = "x", .san = "DNS:a.test", .begin = 1, .end = 9}, "not yet valid"},
-    {"itself as signer", "a.test", {.cn = "x", .san = "DNS:a.test", .signer = BY_ITSELF}, "self-signed certificate"},
-    {"an unknown root", "a.test", {.cn = "x", .san = "DNS:a.test", .signer = BY_OTHER_ROOT}, "unable to get local issuer"},
-    {"a forged signature", "a.test", {.cn = "x", .san = "DNS:a.test", .signer = FORGED}, "certificate signature failure"},
-    {"the usage of clients", "a.test", {.cn = "x", .san = "DNS:a.test", .usage = "clientAuth"}, "unsuitable certificate purpose"},
+    {"itself as signer",
+     "a.test",
+     {.cn = "x", .san = "DNS:a.test", .signer = BY_ITSELF},
+     "self-signed certificate"},
+    {"an unknown root",
+     "a.test",
+     {.cn = "x", .san = "DNS:a.test", .signer = BY_OTHER_ROOT},
+     "unable to get local issuer"},
+    {"a forged signature",
+     "a.test",
+     {.cn = "x", .san = "DNS:a.test", .signer = FORGED},
+     "certificate signature failure"},
+    {"the usage of clients",
+     "a.test",
+     {.cn = "x", .san = "DNS:a.test", .usage = "clientAuth"},
+     "unsuitable certificate purpose"},
 };
 
 static void origins_are_accepted_for_their_certificates_only(void **state)
@@ -188,7 +204,8 @@ static void a_refusal_names_the_certificate_in_printable_text(void **state)
     X509_free(x);
 }
 
-/* What an operator writes into ca_file is trusted as it stands, even where it is the origin's own certificate. */
+/* What an operator writes into ca_file is trusted as it stands, even where it is the origin's own
+ * certificate. */
 static void a_named_certificate_is_trusted_for_its_own_name_only(void **state)
 {
     (void)state;
@@ -210,7 +227,8 @@ static void nothing_but_certificates_makes_a_trust(void **state)
     (void)state;
     struct tls_trust *t = NULL;
     struct err e;
-    static const struct slice broken = SLICE("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    static const struct slice broken =
+        SLICE("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     assert_int_equal(tls_trust_new(SLICE(""), SLICE(""), &t, &e), -1);
     assert_int_equal(tls_trust_new(SLICE("words"), SLICE(""), &t, &e), -1);
     assert_int_equal(tls_trust_new(SLICE(""), SLICE("words"), &t, &e), -1);

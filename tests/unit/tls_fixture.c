@@ -105,7 +105,8 @@ struct tls_peer peer_of(const char *host, const char *task)
         .host = slice_str(host), .is_address = is_address(host), .port = 443, .task = slice_str(task)};
 }
 
-void pair_open(struct tls_fixture *f, struct pair *p, const struct tls_peer *peer, const struct tls_accept *want)
+void pair_open(struct tls_fixture *f, struct pair *p, const struct tls_peer *peer,
+               const struct tls_accept *want)
 {
     fixture_open_pair(f);
     p->client = tls_connect(f->client, f->fds[0], peer);

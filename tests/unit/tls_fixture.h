@@ -1,4 +1,5 @@
-/* What the tests of tls/ share: a CA, a leaf key, certificates good and bad, and handshakes over a socketpair. */
+/* What the tests of tls/ share: a CA, a leaf key, certificates good and bad, and handshakes over a
+ * socketpair. */
 #pragma once
 #include "tls/ca.h"
 #include "tls/conn.h"
@@ -47,7 +48,8 @@ struct pair {
     struct tls_conn *client, *server;
     int client_result, server_result;
 };
-void pair_open(struct tls_fixture *f, struct pair *p, const struct tls_peer *peer, const struct tls_accept *want);
+void pair_open(struct tls_fixture *f, struct pair *p, const struct tls_peer *peer,
+               const struct tls_accept *want);
 void pair_handshake(struct pair *p);
 /* Sends a word each way and expects it. */
 void pair_talk(struct pair *p);
