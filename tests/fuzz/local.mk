@@ -2,6 +2,7 @@
 # into corpus/<x>/. Every build replays the corpus in `make check'; a build with --enable-fuzz makes libFuzzer programs
 # instead, and `make fuzz FUZZ_SECONDS=n' runs each for n seconds.
 FUZZ_TARGETS = \
+	%D%/fuzz_audit \
 	%D%/fuzz_h1 \
 	%D%/fuzz_keeper \
 	%D%/fuzz_target
