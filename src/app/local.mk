@@ -8,6 +8,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/cafiles.h \
 	%D%/config.c \
 	%D%/config.h \
+	%D%/daemon.c \
+	%D%/daemon.h \
 	%D%/env.c \
 	%D%/env.def \
 	%D%/env.h \
@@ -28,6 +30,14 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/proxy_role.h \
 	%D%/role.c \
 	%D%/role.h \
+	%D%/run.c \
+	%D%/run.h \
+	%D%/run_child.c \
+	%D%/run_child.h \
+	%D%/run_config.c \
+	%D%/run_config.h \
+	%D%/run_summary.c \
+	%D%/run_summary.h \
 	%D%/supervisor.c \
 	%D%/supervisor.h \
 	%D%/supervisor_internal.h \

@@ -8,6 +8,7 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cmd_log.c \
 	%D%/cmd_policy.c \
 	%D%/cmd_proxy.c \
+	%D%/cmd_run.c \
 	%D%/commands.def \
 	%D%/commands.h \
 	%D%/daemon_config.c \

@@ -1,0 +1,62 @@
+#include "app/run_summary.h"
+
+#include "audit/reader.h"
+#include "audit/record.h"
+
+#include <stdio.h>
+
+static bool is_judgement(const struct log_record *r)
+{
+    return slice_eq(r->kind, SLICE("request")) || slice_eq(r->kind, SLICE("connect")) ||
+           slice_eq(r->kind, SLICE("tunnel"));
+}
+
+static void count(struct run_summary *s, const struct log_record *r)
+{
+    if (!is_judgement(r))
+        return;
+    if (slice_eq(r->verdict, SLICE("allow")))
+        s->allowed++;
+    if (slice_eq(r->would, SLICE("block")))
+        s->would_block++;
+    if (!slice_eq(r->verdict, SLICE("block")))
+        return;
+    s->blocked++;
+    s->by_reason[reason_of_id(r->reason)]++;
+}
+
+int run_summary_read(const char *log_path, struct run_summary *ret, struct err *e)
+{
+    AUTO(log_reader) *reader = NULL;
+    struct run_summary s = {0};
+    struct slice line;
+    enum log_read got;
+    if (log_reader_open(log_path, &reader, e) < 0)
+        return -1;
+    while ((got = log_reader_next(reader, &line, e)) == LOG_LINE) {
+        struct log_record record;
+        if (log_record_parse(line, &record) < 0)
+            continue; /* `exeat log --verify` says what is wrong with it */
+        count(&s, &record);
+        log_record_clear(&record);
+    }
+    if (got == LOG_ERROR)
+        return -1;
+    *ret = s;
+    return 0;
+}
+
+void run_summary_reasons(const struct run_summary *s, char *ret, size_t size)
+{
+    size_t used = 0;
+    ret[0] = '\0';
+    for (enum reason r = (enum reason)(REASON_NONE + 1); r < REASON_COUNT; r++) {
+        if (!s->by_reason[r])
+            continue;
+        int n = snprintf(ret + used, size - used, "%s%s %llu", used ? ", " : "", reason_id(r),
+                         (unsigned long long)s->by_reason[r]);
+        if (n < 0 || (size_t)n >= size - used)
+            return;
+        used += (size_t)n;
+    }
+}

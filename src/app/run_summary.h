@@ -1,0 +1,14 @@
+/* What a run's log comes to, in a few lines for its end. */
+#pragma once
+#include "base/err.h"
+#include "policy/reason.h"
+
+struct run_summary {
+    uint64_t allowed, blocked, would_block;
+    uint64_t by_reason[REASON_COUNT]; /* of the blocked */
+};
+
+/* Counts the records of `run` in the log. */
+MUST_USE int run_summary_read(const char *log_path, struct run_summary *ret, struct err *e);
+/* "host-not-allowed 2, method-not-allowed 1"; cut where it does not fit. */
+void run_summary_reasons(const struct run_summary *s, char *ret, size_t size);
