@@ -26,11 +26,14 @@ struct check_options {
 };
 
 static const struct option_row rows[] = {
-    OPTION_TEXT(struct check_options, policy, "policy", "FILE", "judge by this policy (default: the project's .exeat.yaml)"),
-    OPTION_TEXT(struct check_options, config, "config", "FILE", "judge by the policy of a task of this configuration"),
+    OPTION_TEXT(struct check_options, policy, "policy", "FILE",
+                "judge by this policy (default: the project's .exeat.yaml)"),
+    OPTION_TEXT(struct check_options, config, "config", "FILE",
+                "judge by the policy of a task of this configuration"),
     OPTION_TEXT(struct check_options, task, "task", "NAME", "the task"),
     OPTION_LIST(struct check_options, headers, "header", "NAME: VALUE", "a header field; may be repeated"),
-    OPTION_TEXT(struct check_options, body_size, "body-size", "SIZE", "the request has a body of 1000, 64KiB, 1MiB"),
+    OPTION_TEXT(struct check_options, body_size, "body-size", "SIZE",
+                "the request has a body of 1000, 64KiB, 1MiB"),
     OPTION_TEXT(struct check_options, type, "type", "TYPE", "the body's media type"),
     OPTION_FLAG(struct check_options, json, "json", "one JSON object a line"),
 };
@@ -170,7 +173,8 @@ static int write_suggestion(const struct judgement *r, struct buf *out)
     if (!reason_is_missing_rule(r->verdict.reason) || slice_find(t->path, '*') >= 0 ||
         r->verdict.reason == REASON_BODY_NOT_ALLOWED || r->verdict.reason == REASON_BODY_TYPE_NOT_ALLOWED)
         return 0;
-    if (buf_printf(out, "\nto allow it: - %.*s %s://", SLICE_FMT(r->method), http_scheme_name(t->scheme)) < 0 ||
+    if (buf_printf(out, "\nto allow it: - %.*s %s://", SLICE_FMT(r->method), http_scheme_name(t->scheme)) <
+            0 ||
         http_authority_print(&t->authority, http_scheme_port(t->scheme), out) < 0)
         return -1;
     return buf_append(out, t->path);
@@ -193,7 +197,8 @@ static int write_text(const struct check *c, const struct judgement *r, struct b
     AUTO_BUF why = BUF_INIT(OUTPUT_BYTES / 2);
     if (buf_printf(out, "%s ", verdict_names[v->kind]) < 0 || write_request(r, out) < 0)
         return -1;
-    if (v->reason != REASON_NONE && buf_printf(out, ": %s (%u)", reason_id(v->reason), reason_status(v->reason)) < 0)
+    if (v->reason != REASON_NONE &&
+        buf_printf(out, ": %s (%u)", reason_id(v->reason), reason_status(v->reason)) < 0)
         return -1;
     if (explain(c, r, &why) < 0 || buf_append(out, SLICE("\n")) < 0)
         return -1;
@@ -284,8 +289,12 @@ static int read_facts(const struct check_options *o, struct check *c)
         return options_wrong("check", "--body-size: write bytes, or 64KiB, 1MiB");
     c->facts = (struct request_facts){
         .has_body = o->body_size ? size > 0 : o->type != NULL,
-        .body_size = o->body_size ? (int64_t)size : o->type ? -1 : 0,
-        .content_type = o->type ? slice_str(o->type) : type ? type->value : slice_str(NULL),
+        .body_size = o->body_size ? (int64_t)size
+                     : o->type    ? -1
+                                  : 0,
+        .content_type = o->type ? slice_str(o->type)
+                        : type  ? type->value
+                                : slice_str(NULL),
         .headers = &c->headers,
     };
     return 0;
@@ -309,7 +318,8 @@ static int load_configured(const struct check_options *o, struct policy **ret)
     }
     const char *path = policy_of_task(config, o->task);
     if (!path)
-        return -options_wrong("check", o->task ? "the configuration has no task `%s`" : "name the task with --task", o->task);
+        return -options_wrong(
+            "check", o->task ? "the configuration has no task `%s`" : "name the task with --task", o->task);
     return project_load_policy(path, o->task, ret);
 }
 

@@ -55,7 +55,8 @@ int cmd_policy(int argc, char **argv)
     if (strcmp(action, "lint") == 0 || strcmp(action, "test") == 0)
         return options_wrong("policy", "`%s` is not available in this version yet", action);
     if (strcmp(action, "show") != 0)
-        return options_wrong("policy", *action ? "there is no `policy %s`" : "what to do is missing: show%s", action);
+        return options_wrong("policy", *action ? "there is no `policy %s`" : "what to do is missing: show%s",
+                             action);
     if (argc - first > 2)
         return options_wrong("policy", "one FILE at most");
     return show(argv[first + 1], o.json);

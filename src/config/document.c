@@ -24,7 +24,9 @@ struct loader {
 const char *node_kind_name(const struct node *n)
 {
     static const char *const names[] = {"text", "a list", "a mapping"};
-    return node_is_empty(n) ? "nothing" : names[n->kind];
+    if (n->kind == NODE_SCALAR && n->text.len == 0)
+        return n->plain ? "nothing" : "empty text";
+    return names[n->kind];
 }
 
 bool node_is_empty(const struct node *n)
@@ -35,8 +37,8 @@ bool node_is_empty(const struct node *n)
 const struct node *node_get(const struct node *mapping, struct slice key)
 {
     NODE_FOREACH(child, mapping)
-        if (child->key && slice_eq(child->key->text, key))
-            return child;
+    if (child->key && slice_eq(child->key->text, key))
+        return child;
     return NULL;
 }
 
@@ -73,7 +75,8 @@ static int fail_alias(struct loader *l, const yaml_mark_t *at)
     else
         word = slice_first(word, len);
     return problems_add(l->problems, (unsigned)at->line + 1, (unsigned)at->column + 1,
-                        "write host patterns in quotes: \"%.*s\"", SLICE_FMT(slice_first(word, CAP_HOST_BYTES)));
+                        "write host patterns in quotes: \"%.*s\"",
+                        SLICE_FMT(slice_first(word, CAP_HOST_BYTES)));
 }
 
 /* libyaml gives only a byte offset for text that is not UTF-8. */
@@ -102,8 +105,8 @@ static int fail_parser(struct loader *l)
     if (p->error == YAML_SCANNER_ERROR && p->context && !strcmp(p->context, "while scanning an alias"))
         return fail_alias(l, &p->context_mark);
     return problems_add(l->problems, (unsigned)p->problem_mark.line + 1, (unsigned)p->problem_mark.column + 1,
-                        "not valid YAML: %s%s%s", p->problem ? p->problem : "unreadable", p->context ? ", " : "",
-                        p->context ? p->context : "");
+                        "not valid YAML: %s%s%s", p->problem ? p->problem : "unreadable",
+                        p->context ? ", " : "", p->context ? p->context : "");
 }
 
 static int next_event(struct loader *l, yaml_event_t *ret)
@@ -228,7 +231,8 @@ static int read_sequence(struct loader *l, struct node *seq, unsigned depth)
 static int check_key(struct loader *l, const struct node *mapping, const struct node *key)
 {
     if (key->kind != NODE_SCALAR)
-        return problems_add(l->problems, key->line, key->column, "a key must be text, not %s", node_kind_name(key));
+        return problems_add(l->problems, key->line, key->column, "a key must be text, not %s",
+                            node_kind_name(key));
     const struct node *twin = node_get(mapping, key->text);
     if (twin)
         return problems_add(l->problems, key->line, key->column, "\"%.*s\" stands twice; first in line %u",
@@ -298,7 +302,8 @@ static struct node *read_node(struct loader *l, const yaml_event_t *e, unsigned 
     }
     if (e->type == YAML_ALIAS_EVENT)
         return read_alias(l, e);
-    struct slice anchor = with.anchor ? arena_slice(l->arena, slice_str((const char *)with.anchor)) : slice_str(NULL);
+    struct slice anchor =
+        with.anchor ? arena_slice(l->arena, slice_str((const char *)with.anchor)) : slice_str(NULL);
     struct node *n = e->type == YAML_SCALAR_EVENT ? read_scalar(l, e) : read_collection(l, e, depth);
     if (!n || keep_anchor(l, anchor, n, &e->start_mark) < 0)
         return NULL;

@@ -16,13 +16,13 @@ enum node_kind { NODE_SCALAR, NODE_SEQUENCE, NODE_MAPPING };
 
 struct node {
     enum node_kind kind;
-    bool plain;            /* a scalar without quotes */
-    unsigned line, column; /* from 1, columns in characters */
-    unsigned count;        /* of children */
-    unsigned weight;       /* nodes in it with aliases expanded, itself included */
-    struct slice text;     /* of a scalar; NUL behind it */
-    struct node *first;    /* child */
-    struct node *next;     /* sibling */
+    bool plain;             /* a scalar without quotes */
+    unsigned line, column;  /* from 1, columns in characters */
+    unsigned count;         /* of children */
+    unsigned weight;        /* nodes in it with aliases expanded, itself included */
+    struct slice text;      /* of a scalar; NUL behind it */
+    struct node *first;     /* child */
+    struct node *next;      /* sibling */
     const struct node *key; /* of a mapping's child: a scalar */
 };
 

@@ -11,7 +11,9 @@
 /* Called once a finding.  `message` is one line without the place. */
 typedef void problem_report(void *arg, const char *file, unsigned line, unsigned column, const char *message);
 
-enum { PROBLEMS_REPORTED = 100 }; /* beyond it findings are counted only: nobody reads on, and a file may hold many */
+enum {
+    PROBLEMS_REPORTED = 100
+}; /* beyond it findings are counted only: nobody reads on, and a file may hold many */
 
 struct problems {
     const char *file;       /* the name for messages */

@@ -52,16 +52,19 @@ static int unknown_key(struct schema_ctx *ctx, const struct schema *s, const str
             suggest_consider(&best, s->keys[i].name);
     struct slice shown = slice_first(key->text, 64);
     if (best.name)
-        return schema_fail(ctx, key, "unknown key \"%.*s\"; did you mean \"%s\"?", SLICE_FMT(shown), best.name);
+        return schema_fail(ctx, key, "unknown key \"%.*s\"; did you mean \"%s\"?", SLICE_FMT(shown),
+                           best.name);
     char names[300];
     list_keys(s, names, sizeof names);
-    return schema_fail(ctx, key, "unknown key \"%.*s\"; the keys of %s are %s", SLICE_FMT(shown), s->what, names);
+    return schema_fail(ctx, key, "unknown key \"%.*s\"; the keys of %s are %s", SLICE_FMT(shown), s->what,
+                       names);
 }
 
 static int read_keys(struct schema_ctx *ctx, const struct schema *s, const struct node *mapping, void *ret)
 {
     int result = 0;
-    NODE_FOREACH(value, mapping) {
+    NODE_FOREACH(value, mapping)
+    {
         const struct schema_key *key = find_key(s, value->key->text);
         if (!key)
             result = unknown_key(ctx, s, value->key);
@@ -95,9 +98,9 @@ int schema_table(struct schema_ctx *ctx, const struct schema_key *key, const str
 static int check_count(struct schema_ctx *ctx, const struct schema_key *key, const struct node *list)
 {
     uint64_t max = key->max ? key->max : CAP_RULES;
-    return list->count > max ? schema_fail(ctx, list, "`%s` has more than %llu entries", key->name,
-                                           (unsigned long long)max)
-                             : 0;
+    return list->count > max
+               ? schema_fail(ctx, list, "`%s` has more than %llu entries", key->name, (unsigned long long)max)
+               : 0;
 }
 
 int schema_tables(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
@@ -111,7 +114,8 @@ int schema_tables(struct schema_ctx *ctx, const struct schema_key *key, const st
     if (!at)
         return schema_fail(ctx, value, "out of memory");
     int result = 0;
-    NODE_FOREACH(item, value) {
+    NODE_FOREACH(item, value)
+    {
         if (table->defaults)
             memcpy(to, table->defaults, table->size);
         if (schema_decode(ctx, table, item, to) < 0)

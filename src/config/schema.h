@@ -72,21 +72,21 @@ MUST_USE int schema_decode(struct schema_ctx *ctx, const struct schema *schema, 
                            void *ret);
 
 /* The types.  Behind each the type of the field. */
-schema_read schema_later;       /* none: refused as not supported by this version yet */
-schema_read schema_node;        /* const struct node *: as it is, of the document's arena */
-schema_read schema_text;        /* struct slice with a NUL behind it: not empty, no control characters */
-schema_read schema_bool;        /* bool: true or false, no other spelling of YAML 1.1 */
-schema_read schema_word;        /* unsigned: the index in key->words */
-schema_read schema_number;      /* uint64_t: decimal digits */
-schema_read schema_size;        /* uint64_t: bytes; 512, 64KiB, 1MiB, 2GiB, 1TiB */
-schema_read schema_duration;    /* uint64_t: milliseconds; 250ms, 10s, 5min, 2h, 7d */
-schema_read schema_texts;       /* struct schema_texts: a list, or one text */
-schema_read schema_numbers;     /* struct schema_numbers: a list, or one number; min and max for each */
-schema_read schema_address;     /* struct schema_address: 127.0.0.1:3128, [::1]:3128 */
-schema_read schema_addresses;   /* struct schema_addresses: a list, or one */
-schema_read schema_cidrs;       /* struct schema_cidrs: a list, or one; 10.1.0.0/16, fd00::/8, 10.0.0.1 */
-schema_read schema_table;       /* the struct of key->table, in place */
-schema_read schema_tables;      /* struct schema_list: a list of mappings */
+schema_read schema_later;     /* none: refused as not supported by this version yet */
+schema_read schema_node;      /* const struct node *: as it is, of the document's arena */
+schema_read schema_text;      /* struct slice with a NUL behind it: not empty, no control characters */
+schema_read schema_bool;      /* bool: true or false, no other spelling of YAML 1.1 */
+schema_read schema_word;      /* unsigned: the index in key->words */
+schema_read schema_number;    /* uint64_t: decimal digits */
+schema_read schema_size;      /* uint64_t: bytes; 512, 64KiB, 1MiB, 2GiB, 1TiB */
+schema_read schema_duration;  /* uint64_t: milliseconds; 250ms, 10s, 5min, 2h, 7d */
+schema_read schema_texts;     /* struct schema_texts: a list, or one text */
+schema_read schema_numbers;   /* struct schema_numbers: a list, or one number; min and max for each */
+schema_read schema_address;   /* struct schema_address: 127.0.0.1:3128, [::1]:3128 */
+schema_read schema_addresses; /* struct schema_addresses: a list, or one */
+schema_read schema_cidrs;     /* struct schema_cidrs: a list, or one; 10.1.0.0/16, fd00::/8, 10.0.0.1 */
+schema_read schema_table;     /* the struct of key->table, in place */
+schema_read schema_tables;    /* struct schema_list: a list of mappings */
 
 struct schema_item { /* a text and where it stands */
     struct slice text;

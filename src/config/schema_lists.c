@@ -6,8 +6,8 @@
 #include <netinet/in.h>
 
 /* Reads each entry with `read` into an array of `size`-byte elements. */
-static int read_list(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, size_t size,
-                     schema_read *read, void **ret_at, size_t *ret_count)
+static int read_list(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                     size_t size, schema_read *read, void **ret_at, size_t *ret_count)
 {
     if (value->kind == NODE_MAPPING || node_is_empty(value))
         return schema_mismatch(ctx, key->name, value, "a list");
@@ -21,7 +21,8 @@ static int read_list(struct schema_ctx *ctx, const struct schema_key *key, const
     if (value->kind == NODE_SCALAR)
         result = read(ctx, key, value, to);
     else
-        NODE_FOREACH(item, value) {
+        NODE_FOREACH(item, value)
+        {
             if (read(ctx, key, item, to) < 0)
                 result = -1;
             to += size;
@@ -33,7 +34,8 @@ static int read_list(struct schema_ctx *ctx, const struct schema_key *key, const
     return 0;
 }
 
-static int read_item(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+static int read_item(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                     void *field)
 {
     struct slice text;
     if (schema_scalar(ctx, key->name, value, &text) < 0)
@@ -55,7 +57,8 @@ int schema_texts(struct schema_ctx *ctx, const struct schema_key *key, const str
     return 0;
 }
 
-int schema_numbers(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+int schema_numbers(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                   void *field)
 {
     void *at;
     size_t count;
@@ -106,22 +109,24 @@ static int parse_address(struct slice text, struct schema_address *ret)
     return 0;
 }
 
-int schema_address(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+int schema_address(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                   void *field)
 {
     struct slice text;
     struct schema_address a;
     if (schema_scalar(ctx, key->name, value, &text) < 0)
         return -1;
     if (parse_address(text, &a) < 0)
-        return schema_fail(ctx, value, "`%s` must be an address and port such as 127.0.0.1:3128 or [::1]:3128",
-                           key->name);
+        return schema_fail(
+            ctx, value, "`%s` must be an address and port such as 127.0.0.1:3128 or [::1]:3128", key->name);
     a.line = value->line;
     a.column = value->column;
     *(struct schema_address *)field = a;
     return 0;
 }
 
-int schema_addresses(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+int schema_addresses(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                     void *field)
 {
     void *at;
     size_t count;
@@ -155,7 +160,8 @@ static int parse_cidr(struct slice text, struct schema_cidr *ret)
     return 0;
 }
 
-static int read_cidr(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+static int read_cidr(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                     void *field)
 {
     struct slice text;
     struct schema_cidr c;
@@ -164,7 +170,8 @@ static int read_cidr(struct schema_ctx *ctx, const struct schema_key *key, const
     if (parse_cidr(text, &c) < 0)
         return schema_fail(ctx, value, "`%s` must hold networks such as 10.1.0.0/16 or fd00::/8", key->name);
     if (bits_behind(&c))
-        return schema_fail(ctx, value, "\"%.*s\" has bits set behind its prefix: write the network's first address",
+        return schema_fail(ctx, value,
+                           "\"%.*s\" has bits set behind its prefix: write the network's first address",
                            SLICE_FMT(text));
     *(struct schema_cidr *)field = c;
     return 0;

@@ -178,7 +178,8 @@ int schema_size(struct schema_ctx *ctx, const struct schema_key *key, const stru
     return 0;
 }
 
-int schema_duration(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+int schema_duration(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                    void *field)
 {
     struct slice text;
     uint64_t n;

@@ -14,7 +14,8 @@ struct source {
     const struct node *allow, *deny;
 };
 
-static int read_mode(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+static int read_mode(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                     void *field)
 {
     static const char *const words[] = {"enforce", "monitor", "ask", NULL}; /* as enum policy_mode */
     const struct schema_key word = {key->name, .words = words};
@@ -27,7 +28,8 @@ static int read_mode(struct schema_ctx *ctx, const struct schema_key *key, const
     return 0;
 }
 
-static int read_version(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+static int read_version(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                        void *field)
 {
     const struct schema_key number = {key->name};
     uint64_t version;
@@ -41,7 +43,8 @@ static int read_version(struct schema_ctx *ctx, const struct schema_key *key, co
 }
 
 /* It stands in credentials, records and file names. */
-static int read_task(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+static int read_task(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                     void *field)
 {
     const struct schema_key text = {key->name, .max = TASK_BYTES};
     struct slice task;
@@ -107,7 +110,8 @@ static int read_rules(struct schema_ctx *ctx, struct policy *p, const struct nod
     int result = 0;
     if (!rules_in(list))
         return 0;
-    NODE_FOREACH(value, list) {
+    NODE_FOREACH(value, list)
+    {
         struct policy_rule *rule = arena_new(&p->arena, struct policy_rule);
         if (!rule)
             return schema_fail(ctx, value, "out of memory");
@@ -195,7 +199,8 @@ static int build_index(struct schema_ctx *ctx, struct policy *p)
 }
 
 /* A file without anything in it is a policy that allows nothing. */
-static int read_source(struct schema_ctx *ctx, const struct node *root, const char *default_task, struct policy *p)
+static int read_source(struct schema_ctx *ctx, const struct node *root, const char *default_task,
+                       struct policy *p)
 {
     struct source s = {.mode = POLICY_ENFORCE};
     int top = root ? schema_decode(ctx, &policy_schema, root, &s) : 0;

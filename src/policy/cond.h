@@ -10,7 +10,7 @@
 struct judged {
     const struct http_target *target;
     const struct request_facts *facts;
-    size_t decoded_len; /* SIZE_MAX: not made yet */
+    size_t decoded_len;             /* SIZE_MAX: not made yet */
     char decoded[CAP_TARGET_BYTES]; /* the path for deny rules: see cond_path.c */
 };
 
@@ -30,7 +30,7 @@ struct cond {
 extern const struct cond *const conds[PART_COUNT];
 
 /* Readers of a rule's keys: `field` is the struct policy_rule. */
-#define COND(constant, name) extern const struct cond cond_##name;
+#define COND(constant, name)  extern const struct cond cond_##name;
 #define COND_KEY(key, reader) schema_read reader;
 #include "policy/conds.def"
 
@@ -59,4 +59,3 @@ const struct host_patterns *cond_host_of(const struct policy_rule *r);
 /* Appends "a, b, c"; for show. */
 MUST_USE int cond_show_texts(const struct schema_texts *texts, struct buf *out);
 void cond_json_texts(const struct schema_texts *texts, struct json *j);
-

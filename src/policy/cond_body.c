@@ -56,7 +56,8 @@ static int check_type(struct schema_ctx *ctx, const struct schema_item *item)
                                SLICE_FMT(slice_first(item->text, 100)));
 }
 
-static int read_types(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+static int read_types(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                      void *field)
 {
     struct body *b = field;
     struct schema_texts types;
@@ -77,11 +78,13 @@ static const struct schema_key body_keys[] = {
 };
 static const struct schema body_schema = SCHEMA("`body`", struct body, body_keys);
 
-int cond_body_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+int cond_body_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                   void *field)
 {
     struct policy_rule *rule = field;
     if (value->kind != NODE_MAPPING)
-        return schema_mismatch(ctx, key->name, value, "a mapping such as {max: 64KiB, types: [application/json]}");
+        return schema_mismatch(ctx, key->name, value,
+                               "a mapping such as {max: 64KiB, types: [application/json]}");
     struct body *b = arena_new(ctx->arena, struct body);
     if (!b)
         return schema_fail(ctx, value, "out of memory");
@@ -127,7 +130,8 @@ static enum reason judge(const struct policy_rule *rule, const void *what, struc
     const struct body *b = what;
     const struct request_facts *f = q->facts;
     if (!f->has_body || f->body_size == 0)
-        return rule->deny ? REASON_BODY_NOT_ALLOWED : REASON_NONE; /* what a deny rule describes is not there */
+        return rule->deny ? REASON_BODY_NOT_ALLOWED
+                          : REASON_NONE; /* what a deny rule describes is not there */
     if (b->max == 0)
         return REASON_BODY_NOT_ALLOWED;
     if (!type_fits(b, f->content_type))

@@ -1,4 +1,5 @@
-/* host: the names of a rule.  The index (policy/index.h) finds rules by them, so there is nothing to judge. */
+/* host: the names of a rule.  The index (policy/index.h) finds rules by them, so there is nothing to judge.
+ */
 #include "policy/cond.h"
 #include "policy/hosts.h"
 
@@ -7,7 +8,8 @@ const struct host_patterns *cond_host_of(const struct policy_rule *r)
     return r->cond[PART_HOST];
 }
 
-int cond_host_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+int cond_host_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                   void *field)
 {
     struct policy_rule *rule = field;
     struct schema_texts list;

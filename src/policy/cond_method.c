@@ -32,12 +32,14 @@ static int check(struct schema_ctx *ctx, const struct schema_item *item)
     char upper[CAP_METHOD_BYTES + 1];
     bool lower = false;
     if (item->text.len > CAP_METHOD_BYTES)
-        return problems_add(p, item->line, item->column, "a method has at most %d characters", CAP_METHOD_BYTES);
+        return problems_add(p, item->line, item->column, "a method has at most %d characters",
+                            CAP_METHOD_BYTES);
     for (size_t i = 0; i < item->text.len; i++) {
         char c = item->text.ptr[i];
         bool small = c >= 'a' && c <= 'z';
         if (!small && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '-' && c != '_')
-            return problems_add(p, item->line, item->column, "\"%.*s\" is not a method", SLICE_FMT(item->text));
+            return problems_add(p, item->line, item->column, "\"%.*s\" is not a method",
+                                SLICE_FMT(item->text));
         lower |= small;
         upper[i] = small ? (char)(c - 'a' + 'A') : c;
     }
@@ -49,7 +51,8 @@ static int check(struct schema_ctx *ctx, const struct schema_item *item)
     return 0;
 }
 
-int cond_method_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+int cond_method_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                     void *field)
 {
     struct policy_rule *rule = field;
     if (value->kind == NODE_SCALAR && slice_eq(value->text, SLICE("any"))) {

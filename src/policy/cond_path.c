@@ -81,7 +81,8 @@ static int read_glob(struct schema_ctx *ctx, const struct schema_item *item, boo
     struct http_problem problem;
     struct glob g;
     if (slice_find(item->text, '?') >= 0)
-        return problems_add(p, item->line, item->column, "a path has no \"?\": it is compared without the query");
+        return problems_add(p, item->line, item->column,
+                            "a path has no \"?\": it is compared without the query");
     if (item->text.ptr[0] != '/')
         return problems_add(p, item->line, item->column, "a path starts with \"/\"");
     if (http_pattern_canonical(ctx->arena, item->text, &g.pattern, &problem) < 0)
@@ -96,7 +97,8 @@ static int read_glob(struct schema_ctx *ctx, const struct schema_item *item, boo
     return 0;
 }
 
-int cond_path_read_globs(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+int cond_path_read_globs(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                         void *field)
 {
     struct policy_rule *rule = field;
     struct paths *paths = get_paths(ctx, value, rule);
@@ -135,7 +137,8 @@ static int read_regex(struct schema_ctx *ctx, const struct schema_item *item, co
     return 0;
 }
 
-int cond_path_read_regex(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+int cond_path_read_regex(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                         void *field)
 {
     struct policy_rule *rule = field;
     struct paths *paths = get_paths(ctx, value, rule);

@@ -6,7 +6,8 @@ struct ports {
     size_t count;
 };
 
-static const struct ports *make(struct schema_ctx *ctx, const struct node *at, const uint64_t *numbers, size_t count)
+static const struct ports *make(struct schema_ctx *ctx, const struct node *at, const uint64_t *numbers,
+                                size_t count)
 {
     struct ports *p = arena_new(ctx->arena, struct ports);
     uint16_t *list = arena_array(ctx->arena, count + 1, sizeof *list);
@@ -20,7 +21,8 @@ static const struct ports *make(struct schema_ctx *ctx, const struct node *at, c
     return p;
 }
 
-int cond_port_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+int cond_port_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                   void *field)
 {
     const struct schema_key numbers = {key->name, .min = 1, .max = 65535};
     struct policy_rule *rule = field;

@@ -9,7 +9,8 @@ enum http_scheme cond_scheme_of(const struct policy_rule *r)
     return s ? *s : HTTP_SCHEME_HTTPS;
 }
 
-int cond_scheme_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+int cond_scheme_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                     void *field)
 {
     static const char *const words[] = {"http", "https", NULL};
     const struct schema_key word = {key->name, .words = words};

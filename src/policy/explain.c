@@ -9,7 +9,8 @@ static const char *sentence(const struct verdict *v)
 
 static int add_monitor(const struct verdict *v, struct buf *out)
 {
-    return v->would_block ? buf_append(out, SLICE(" Mode monitor lets it pass; mode enforce would block it.")) : 0;
+    return v->would_block ? buf_append(out, SLICE(" Mode monitor lets it pass; mode enforce would block it."))
+                          : 0;
 }
 
 int explain_agent(const struct verdict *v, struct buf *out)
@@ -34,8 +35,8 @@ static int add_body(const struct request_facts *facts, struct buf *out)
 }
 
 /* What the request has where the rule asks for something else. */
-static int add_actual(enum policy_part part, const struct http_target *target, const struct request_facts *facts,
-                      struct buf *out)
+static int add_actual(enum policy_part part, const struct http_target *target,
+                      const struct request_facts *facts, struct buf *out)
 {
     switch (part) {
     case PART_HOST:
@@ -56,11 +57,12 @@ static int add_actual(enum policy_part part, const struct http_target *target, c
     return 0;
 }
 
-static int add_part(enum policy_part part, const struct http_target *target, const struct request_facts *facts,
-                    const struct verdict *v, struct buf *out)
+static int add_part(enum policy_part part, const struct http_target *target,
+                    const struct request_facts *facts, const struct verdict *v, struct buf *out)
 {
     if (buf_printf(out, "\n  %s: allows ", policy_part_name(part)) < 0 ||
-        conds[part]->show(v->nearest->cond[part], out) < 0 || buf_append(out, SLICE("; the request has ")) < 0)
+        conds[part]->show(v->nearest->cond[part], out) < 0 ||
+        buf_append(out, SLICE("; the request has ")) < 0)
         return -1;
     return add_actual(part, target, facts, out);
 }
@@ -70,8 +72,8 @@ static int add_rule(const char *label, const struct policy_rule *r, struct buf *
     return buf_printf(out, "\n%s: \"%s\" (%s:%u)", label, r->name, r->policy->file, r->line);
 }
 
-int explain_person(const struct http_target *target, const struct request_facts *facts, const struct verdict *v,
-                   struct buf *out)
+int explain_person(const struct http_target *target, const struct request_facts *facts,
+                   const struct verdict *v, struct buf *out)
 {
     if (buf_append(out, slice_str(sentence(v))) < 0 || add_monitor(v, out) < 0)
         return -1;

@@ -32,8 +32,9 @@ static int refuse_mistakes(const struct parse *p)
 {
     struct slice text = p->item->text;
     if (slice_eq(text, SLICE("*")) || slice_eq(text, SLICE("**")))
-        return fail(p, "\"%.*s\" would be every host there is; name the hosts, or all below one as "
-                       "\"*.example.com\"",
+        return fail(p,
+                    "\"%.*s\" would be every host there is; name the hosts, or all below one as "
+                    "\"*.example.com\"",
                     SLICE_FMT(text));
     if (memmem(text.ptr, text.len, "://", 3))
         return fail(p, "write the host alone; scheme, port and path have keys of their own");
@@ -141,8 +142,9 @@ static int check_wildcard(const struct parse *p, const struct host_pattern *h)
     if (h->literal != HTTP_HOST_NAME)
         return fail(p, "an address has no names below it; write it without the wildcard");
     if (over_public_suffix(p, h))
-        return fail(p, "\"%.*s\" is a public suffix: names below it belong to anybody; name the hosts, or write "
-                       "\"*.\" before a registered name",
+        return fail(p,
+                    "\"%.*s\" is a public suffix: names below it belong to anybody; name the hosts, or write "
+                    "\"*.\" before a registered name",
                     SLICE_FMT(shown(h->name)));
     return 0;
 }

@@ -33,8 +33,8 @@ struct host_hits {
 /* Room for `names` names. */
 MUST_USE int host_index_init(struct host_index *index, struct arena *arena, size_t names);
 /* Rules come in file order.  `deny` rules are kept apart. */
-MUST_USE int host_index_add(struct host_index *index, struct arena *arena, struct slice name, bool at, bool below,
-                            const struct policy_rule *rule, bool deny);
+MUST_USE int host_index_add(struct host_index *index, struct arena *arena, struct slice name, bool at,
+                            bool below, const struct policy_rule *rule, bool deny);
 /* `is_name`: an address has no labels and is looked up whole only. */
 void host_index_find(const struct host_index *index, struct slice host, bool is_name,
                      struct host_hits *ret_allow, struct host_hits *ret_deny);

@@ -32,7 +32,8 @@ static bool asks_from(const struct policy_rule *r, enum policy_part first)
 }
 
 /* The first in the file of those that fit in all parts before `end`. */
-static const struct policy_rule *first_fit(const struct host_hits *hits, enum policy_part end, struct judged *q)
+static const struct policy_rule *first_fit(const struct host_hits *hits, enum policy_part end,
+                                           struct judged *q)
 {
     const struct policy_rule *best = NULL;
     for (size_t i = 0; i < hits->count; i++)
@@ -49,7 +50,7 @@ static const struct policy_rule *first_fit(const struct host_hits *hits, enum po
 
 struct nearest {
     const struct policy_rule *rule;
-    unsigned mismatch; /* bits 1 << policy_part */
+    unsigned mismatch;  /* bits 1 << policy_part */
     enum reason reason; /* of the first part that does not fit */
 };
 

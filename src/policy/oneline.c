@@ -11,7 +11,8 @@ struct oneline {
 
 static int fail(const struct oneline *o, const char *what)
 {
-    return schema_fail(o->ctx, o->text, "%s; a rule in one line is `METHOD[,METHOD] https://host/path`", what);
+    return schema_fail(o->ctx, o->text, "%s; a rule in one line is `METHOD[,METHOD] https://host/path`",
+                       what);
 }
 
 /* Its place is that of its first character in the line, so that errors point at the part. */
@@ -104,8 +105,7 @@ static int add_url(struct oneline *o, struct slice url)
         return fail(o, "the path is missing (a whole host is written https://host/**)");
     if (slice_find(rest, '?') >= 0)
         return fail(o, "a query cannot be written there");
-    if (add_text(o, SLICE("scheme"), scheme) < 0 ||
-        add_authority(o, slice_first(rest, (size_t)slash)) < 0)
+    if (add_text(o, SLICE("scheme"), scheme) < 0 || add_authority(o, slice_first(rest, (size_t)slash)) < 0)
         return -1;
     return add_text(o, SLICE("paths"), slice_skip(rest, (size_t)slash));
 }
@@ -128,7 +128,8 @@ static int add_others(struct oneline *o, const struct node *mapping)
 {
     static const char *const said[] = {"host", "scheme", "ports", "methods", "paths", "path_regex"};
     int result = 0;
-    NODE_FOREACH(value, mapping) {
+    NODE_FOREACH(value, mapping)
+    {
         if (slice_eq(value->key->text, SLICE("rule")))
             continue;
         for (size_t i = 0; i < ARRAY_LEN(said); i++)

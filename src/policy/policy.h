@@ -60,8 +60,8 @@ size_t policy_rule_count(const struct policy *p);
 struct request_facts {
     struct slice method;
     bool has_body;
-    int64_t body_size;         /* -1: not known before it was sent (chunked) */
-    struct slice content_type; /* as received; empty where there is none */
+    int64_t body_size;                  /* -1: not known before it was sent (chunked) */
+    struct slice content_type;          /* as received; empty where there is none */
     const struct http_headers *headers; /* may be NULL: no fields */
 };
 
@@ -78,12 +78,11 @@ struct verdict {
  *
  * Pure: reads no clock, opens nothing, allocates nothing.  `target` is canonical (http/target.h).
  * Deny rules win over allow rules; nothing matching is a block (design: Policy). */
-void policy_match(const struct policy *p, const struct http_target *target,
-                  const struct request_facts *facts, struct verdict *ret_verdict);
+void policy_match(const struct policy *p, const struct http_target *target, const struct request_facts *facts,
+                  struct verdict *ret_verdict);
 
 /* Judge a CONNECT: could any https request to this host and port be allowed?  reason is
  * host-not-allowed, port-not-allowed, scheme-not-allowed, denied-by-rule (a deny rule that covers the
  * whole host and port), or none.  The requests inside are judged one by one all the same. */
 void policy_match_connect(const struct policy *p, const struct http_authority *authority,
                           struct verdict *ret_verdict);
-

@@ -4,8 +4,8 @@
 
 enum { NAME_BYTES = 200, MESSAGE_BYTES = 500 };
 
-static int read_line(struct schema_ctx *ctx, const struct schema_key *key, size_t max, const struct node *value,
-                     const char **ret)
+static int read_line(struct schema_ctx *ctx, const struct schema_key *key, size_t max,
+                     const struct node *value, const char **ret)
 {
     const struct schema_key text = {key->name, .max = max};
     struct slice s;
@@ -15,13 +15,15 @@ static int read_line(struct schema_ctx *ctx, const struct schema_key *key, size_
     return 0;
 }
 
-static int read_name(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+static int read_name(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                     void *field)
 {
     struct policy_rule *rule = field;
     return read_line(ctx, key, NAME_BYTES, value, &rule->name);
 }
 
-static int read_message(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+static int read_message(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                        void *field)
 {
     struct policy_rule *rule = field;
     if (!rule->deny)
@@ -30,19 +32,12 @@ static int read_message(struct schema_ctx *ctx, const struct schema_key *key, co
 }
 
 static const struct schema_key rule_keys[] = {
-    {"name", read_name, 0},
-    {"message", read_message, 0},
+    {"name", read_name, 0},         {"message", read_message, 0},
 #define COND_KEY(key, reader) {key, reader, 0},
 #include "policy/conds.def"
-    {"query", schema_later, 0},
-    {"headers", schema_later, 0},
-    {"limits", schema_later, 0},
-    {"websocket", schema_later, 0},
-    {"tls", schema_later, 0},
-    {"addresses", schema_later, 0},
-    {"expires", schema_later, 0},
-    {"broad", schema_later, 0},
-    {"encoded_slash", schema_later, 0},
+    {"query", schema_later, 0},     {"headers", schema_later, 0}, {"limits", schema_later, 0},
+    {"websocket", schema_later, 0}, {"tls", schema_later, 0},     {"addresses", schema_later, 0},
+    {"expires", schema_later, 0},   {"broad", schema_later, 0},   {"encoded_slash", schema_later, 0},
     {"watch", schema_later, 0},
 };
 static const struct schema rule_schema = SCHEMA("a rule", struct policy_rule, rule_keys);

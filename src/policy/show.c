@@ -102,7 +102,8 @@ static int add_summary(const struct policy *p, const struct summary *s, struct b
     if (s->writable && add_writable(s, out) < 0)
         return -1;
     return p->mode == POLICY_MONITOR
-               ? buf_append(out, SLICE("; mode monitor: what no rule allows is recorded and passes all the same"))
+               ? buf_append(out,
+                            SLICE("; mode monitor: what no rule allows is recorded and passes all the same"))
                : 0;
 }
 
@@ -124,7 +125,8 @@ static const char *mode_name(const struct policy *p)
 
 static int show_rule(const struct policy_rule *r, struct buf *out)
 {
-    if (buf_printf(out, "\n%s \"%s\" (%s:%u)\n", r->deny ? "deny" : "allow", r->name, r->policy->file, r->line) < 0)
+    if (buf_printf(out, "\n%s \"%s\" (%s:%u)\n", r->deny ? "deny" : "allow", r->name, r->policy->file,
+                   r->line) < 0)
         return -1;
     for (enum policy_part p = 0; p < PART_COUNT; p++) {
         if (buf_printf(out, "  %-7s ", policy_part_name(p)) < 0 ||

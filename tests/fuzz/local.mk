@@ -5,6 +5,7 @@ FUZZ_TARGETS = \
 	%D%/fuzz_audit \
 	%D%/fuzz_h1 \
 	%D%/fuzz_keeper \
+	%D%/fuzz_policy \
 	%D%/fuzz_target
 
 # In an archive among the LDADD of all test programs: the linker takes its main() only where there is no other.

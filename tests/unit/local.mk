@@ -7,6 +7,7 @@ UNIT_TESTS = \
 	%D%/test_audit_records \
 	%D%/test_audit_threads \
 	%D%/test_audit_verify \
+	%D%/test_config_schema \
 	%D%/test_fetch \
 	%D%/test_fetch_guard \
 	%D%/test_http_h1 \
@@ -14,6 +15,8 @@ UNIT_TESTS = \
 	%D%/test_loop \
 	%D%/test_policy_cases \
 	%D%/test_policy_errors \
+	%D%/test_policy_snapshot \
+	%D%/test_regex \
 	%D%/test_tls_handshake \
 	%D%/test_tls_keeper \
 	%D%/test_tls_mint \

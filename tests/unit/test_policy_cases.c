@@ -57,7 +57,8 @@ static bool is_token(struct slice method)
     return slice_find(method, '(') < 0; /* the only bad byte in the cases; h1 has a test of its own */
 }
 
-static enum http_fault judge(const struct policy *p, struct arena *arena, struct slice line, struct verdict *ret)
+static enum http_fault judge(const struct policy *p, struct arena *arena, struct slice line,
+                             struct verdict *ret)
 {
     struct slice rest = line, method = word(&rest), url = word(&rest);
     struct http_target target;

@@ -72,7 +72,8 @@ static void errors_are_reported_as_expected(void **state)
     struct err e = {0};
     case_read(*state, NULL, &text);
     int64_t start = cpu_ms();
-    assert_int_equal(policy_compile("policy.yaml", buf_slice(&text), "task", note, &reports, &policy, &e), -1);
+    assert_int_equal(policy_compile("policy.yaml", buf_slice(&text), "task", note, &reports, &policy, &e),
+                     -1);
     assert_in_range(cpu_ms() - start, 0, BOMB_MS);
     assert_null(policy);
     compare(buf_slice(&text), buf_slice(&reports), &e);
