@@ -89,11 +89,15 @@ static int load_tasks(struct loader *l)
     return l->problems.count ? -1 : 0;
 }
 
-static int load_trust(struct loader *l)
+static int load_trust(struct loader *l, enum load_depth depth)
 {
     struct slice roots = bundle_find(l->bundle, BUNDLE_ROOTS, NULL, NULL);
     struct slice extra = bundle_find(l->bundle, BUNDLE_EXTRA_ROOTS, NULL, NULL);
     struct err why;
+    if (depth == LOAD_CHECK && !extra.ptr)
+        return 0;
+    if (depth == LOAD_CHECK)
+        roots = (struct slice){0};
     if (tls_trust_new(roots, extra, &l->load->trust, &why) < 0)
         return problems_add(&l->problems, 0, 0, "%s: %s",
                             extra.ptr ? l->load->config->upstream.ca_file : "the system's roots", why.text);
@@ -115,14 +119,15 @@ static void fill_settings(struct load *l)
     };
 }
 
-int load_bundle(const struct bundle *b, problem_report *report, void *arg, struct load **ret, struct err *e)
+int load_bundle(const struct bundle *b, enum load_depth depth, problem_report *report, void *arg, struct load **ret,
+                struct err *e)
 {
     AUTO(load) *load = calloc(1, sizeof *load);
     if (!load)
         return err_set(e, "no memory");
     struct loader l = {
         .bundle = b, .load = load, .problems = {.report = report, .report_arg = arg, .first = e}, .e = e};
-    if (parse(&l) < 0 || load_tasks(&l) < 0 || load_trust(&l) < 0)
+    if (parse(&l) < 0 || load_tasks(&l) < 0 || load_trust(&l, depth) < 0)
         return -1;
     fill_settings(load);
     *ret = TAKE(load);

@@ -14,6 +14,11 @@ struct load {
     struct proxy_settings settings; /* points into this; listeners are for the caller to fill in */
 };
 
-MUST_USE int load_bundle(const struct bundle *b, problem_report *report, void *arg, struct load **ret, struct err *e);
+/* With LOAD_CHECK the system's roots, which nobody wrote by hand, are not parsed again (they are most of the
+ * cost: 140 certificates), and `trust` holds upstream.ca_file alone, or is NULL. */
+enum load_depth { LOAD_CHECK, LOAD_ALL };
+
+MUST_USE int load_bundle(const struct bundle *b, enum load_depth depth, problem_report *report, void *arg,
+                         struct load **ret, struct err *e);
 void load_free(struct load *l);
 DEFINE_AUTO(load)

@@ -64,13 +64,13 @@ static int read_listeners(struct role_state *r, struct err *e)
     return 0;
 }
 
-/* *ret_config may be NULL: what else the configuration says is then not asked for. */
+/* ret_audit may be NULL: what the configuration says of the log counts at the start only. */
 static int make_snapshot(struct role_state *r, int bundle_fd, struct proxy_snapshot **ret,
                          struct audit_options *ret_audit, struct err *e)
 {
     AUTO(bundle) *bundle = NULL;
     AUTO(load) *load = NULL;
-    if (bundle_open(bundle_fd, &bundle, e) < 0 || load_bundle(bundle, NULL, NULL, &load, e) < 0)
+    if (bundle_open(bundle_fd, &bundle, e) < 0 || load_bundle(bundle, LOAD_ALL, NULL, NULL, &load, e) < 0)
         return -1;
     load->settings.listeners = r->listeners;
     load->settings.listener_count = r->setup.listeners;

@@ -51,7 +51,7 @@ static int read_configuration(struct supervisor *s, struct load **ret, struct er
     AUTO_FD int fd = files_pack(&s->o.files, e);
     AUTO(bundle) *bundle = NULL;
     if (fd < 0 || bundle_open(fd, &bundle, e) < 0 ||
-        load_bundle(bundle, s->o.files.report, s->o.files.arg, ret, e) < 0)
+        load_bundle(bundle, LOAD_CHECK, s->o.files.report, s->o.files.arg, ret, e) < 0)
         return -1;
     return TAKE_FD(fd);
 }
@@ -87,9 +87,9 @@ static int launch(struct supervisor *s, int bundle_fd, struct err *e)
 {
     int sockets[IPC_WORKERS_MAX];
     AUTO_BUF ca_pem = BUF_INIT(PEM_BYTES);
-    if (supervisor_launch_keeper(s, sockets, e) < 0)
+    if (supervisor_setup_keeper(s, sockets, e) < 0)
         return -1;
-    int result = supervisor_launch_proxy(s, bundle_fd, sockets, e);
+    int result = supervisor_setup_proxy(s, bundle_fd, sockets, e);
     for (unsigned i = 0; i < s->workers; i++)
         close(sockets[i]);
     if (result < 0 || supervisor_await(&s->keeper, &ca_pem, e) < 0)
@@ -115,6 +115,9 @@ static void watch(struct supervisor *s)
 
 static int start(struct supervisor *s, struct err *e)
 {
+    /* First, since executing and linking them takes as long as reading and compiling here. */
+    if (role_spawn("proxy", IPC_PROXY, &s->proxy, e) < 0 || role_spawn("keeper", IPC_KEEPER, &s->keeper, e) < 0)
+        return -1;
     AUTO_FD int bundle = read_configuration(s, &s->load, e);
     if (bundle < 0)
         return -1;
@@ -210,8 +213,9 @@ static void restart_keeper(struct supervisor *s)
     int sockets[IPC_WORKERS_MAX];
     if (s->keeper.pid != 0 || s->o.ephemeral_ca)
         return;
-    if (supervisor_launch_keeper(s, sockets, &e) < 0) {
+    if (role_spawn("keeper", IPC_KEEPER, &s->keeper, &e) < 0 || supervisor_setup_keeper(s, sockets, &e) < 0) {
         log_error("the keeper cannot be started: %s", e.text);
+        role_kill(&s->keeper);
         return;
     }
     int result = supervisor_await(&s->keeper, NULL, &e);

@@ -26,10 +26,9 @@ struct supervisor {
 };
 
 /* supervisor_roles.c */
-/* Starts the keeper and sends its setup; ret_sockets: one for each worker, non-blocking, the caller's. */
-MUST_USE int supervisor_launch_keeper(struct supervisor *s, int *ret_sockets, struct err *e);
-/* Starts the proxy and sends its setup. */
-MUST_USE int supervisor_launch_proxy(struct supervisor *s, int bundle, const int *sockets, struct err *e);
+/* Sends the keeper its setup; ret_sockets: one for each worker, non-blocking, the caller's. */
+MUST_USE int supervisor_setup_keeper(struct supervisor *s, int *ret_sockets, struct err *e);
+MUST_USE int supervisor_setup_proxy(struct supervisor *s, int bundle, const int *sockets, struct err *e);
 /* Waits for READY; *ret_text gets its payload (may be NULL). */
 MUST_USE int supervisor_await(struct role *r, struct buf *ret_text, struct err *e);
 /* A dead proxy's open requests become records. */

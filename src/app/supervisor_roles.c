@@ -1,4 +1,4 @@
-/* Launching the roles, and what is left to do when the proxy has died. */
+/* Handing the roles what they work with, and what is left to do when the proxy has died. */
 #include "app/cafiles.h"
 #include "app/supervisor_internal.h"
 #include "audit/audit.h"
@@ -78,25 +78,22 @@ static int send_keeper_setup(struct supervisor *s, const int *sockets, struct er
     return result;
 }
 
-int supervisor_launch_keeper(struct supervisor *s, int *ret_sockets, struct err *e)
+int supervisor_setup_keeper(struct supervisor *s, int *ret_sockets, struct err *e)
 {
     int ours[IPC_WORKERS_MAX], theirs[IPC_WORKERS_MAX];
     if (make_sockets(s->workers, ours, theirs, e) < 0)
         return -1;
-    int result = role_spawn("keeper", IPC_KEEPER, &s->keeper, e);
-    if (result == 0)
-        result = send_keeper_setup(s, ours, e);
+    int result = send_keeper_setup(s, ours, e);
     close_all(ours, s->workers);
     if (result < 0) {
         close_all(theirs, s->workers);
-        role_kill(&s->keeper);
         return -1;
     }
     memcpy(ret_sockets, theirs, s->workers * sizeof *theirs);
     return 0;
 }
 
-int supervisor_launch_proxy(struct supervisor *s, int bundle, const int *sockets, struct err *e)
+int supervisor_setup_proxy(struct supervisor *s, int bundle, const int *sockets, struct err *e)
 {
     struct ipc_proxy_setup setup = {.listeners = (uint32_t)s->listeners.count, .workers = s->workers};
     snprintf(setup.version, sizeof setup.version, "%s", version_text());
@@ -110,8 +107,6 @@ int supervisor_launch_proxy(struct supervisor *s, int bundle, const int *sockets
     count += s->listeners.count;
     memcpy(fds + count, sockets, s->workers * sizeof(int));
     count += s->workers;
-    if (role_spawn("proxy", IPC_PROXY, &s->proxy, e) < 0)
-        return -1;
     return ipc_send(&s->proxy.ipc, IPC_PROXY_SETUP, slice_of((const char *)&setup, sizeof setup), fds, count, e);
 }
 
