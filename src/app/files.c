@@ -103,12 +103,7 @@ int files_pack(const struct files_source *source, struct err *e)
     struct problems problems = {
         .file = source->config, .report = source->report, .report_arg = source->arg, .first = e};
     AUTO(config) *config = NULL;
-    if (read_text(source, source->config, &text, e) < 0) {
-        if (source->report)
-            source->report(source->arg, source->config, 0, 0, e->text);
-        return -1;
-    }
-    if (config_parse(buf_slice(&text), &problems, &config) < 0)
+    if (read_text(source, source->config, &text, e) < 0 || config_parse(buf_slice(&text), &problems, &config) < 0)
         return -1;
     if (config->has_tokens)
         warn_if_readable(source, source->config);

@@ -51,22 +51,42 @@ static void set_mode(struct policy *p, enum config_mode mode)
         p->mode = mode == CONFIG_MODE_MONITOR ? POLICY_MONITOR : POLICY_ENFORCE;
 }
 
-static void load_task(struct loader *l, size_t i)
+/* Tasks with one policy and one mode share it: it is compiled once, and its problems are told once. */
+static bool share_policy(struct loader *l, size_t i)
+{
+    const struct config_task *tasks = l->load->config->tasks;
+    for (size_t j = 0; j < i; j++) {
+        if (strcmp(tasks[j].policy, tasks[i].policy) != 0 || tasks[j].mode != tasks[i].mode)
+            continue;
+        l->load->policies[i] = l->load->policies[j] ? policy_ref(l->load->policies[j]) : NULL;
+        return true;
+    }
+    return false;
+}
+
+static int compile(struct loader *l, size_t i)
 {
     const struct config_task *t = &l->load->config->tasks[i];
-    const char *file = NULL;
-    struct slice text = bundle_find(l->bundle, BUNDLE_POLICY, t->policy, &file);
-    if (!text.ptr) {
-        problems_add(&l->problems, t->line, t->column, "%s: not in the bundle", t->policy);
-        return;
-    }
+    if (share_policy(l, i))
+        return l->load->policies[i] ? 0 : -1;
+    struct slice text = bundle_find(l->bundle, BUNDLE_POLICY, t->policy, NULL);
     struct err *first = l->problems.count ? NULL : l->e;
+    if (!text.ptr)
+        return problems_add(&l->problems, t->line, t->column, "%s: not in the bundle", t->policy);
     if (policy_compile(t->policy, text, t->name, l->problems.report, l->problems.report_arg,
                        &l->load->policies[i], first) < 0) {
         l->problems.count++;
-        return;
+        return -1;
     }
     set_mode(l->load->policies[i], t->mode);
+    return 0;
+}
+
+static void load_task(struct loader *l, size_t i)
+{
+    const struct config_task *t = &l->load->config->tasks[i];
+    if (compile(l, i) < 0)
+        return; /* told */
     struct proxy_task_settings *to = &l->load->tasks[i];
     *to = (struct proxy_task_settings){.name = t->name,
                                        .policy = l->load->policies[i],

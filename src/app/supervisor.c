@@ -317,7 +317,8 @@ static void on_keeper_end(struct loop_child *child, int status)
     loop_child_stop(child);
     s->keeper.pid = 0;
     ipc_close(&s->keeper.ipc);
-    if (s->stopping)
+    /* It ends by itself only when the workers' sockets are closed: then the proxy is what has ended. */
+    if (s->stopping || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
         return;
     log_error("the keeper has ended (%s %d): names without a certificate get 503 keeper-unavailable until %s",
               WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
