@@ -209,10 +209,13 @@ static int write_text(const struct check *c, const struct judgement *r, struct b
     return 0;
 }
 
-/* The worst input decides: 2 before 1 before 0. */
-static void note_exit(struct check *c, const struct judgement *r)
+/* The worst input decides: 2 before 1 before 0.  An ambiguous URL is a block like any other; what is no
+ * request at all is an error of whoever wrote the line. */
+static void note_exit(struct check *c, const struct verdict *v)
 {
-    int code = r->malformed ? EXIT_ERROR : r->verdict.kind == VERDICT_ALLOW ? EXIT_OK : EXIT_FINDINGS;
+    int code = v->reason == REASON_MALFORMED_REQUEST ? EXIT_ERROR
+               : v->kind == VERDICT_ALLOW            ? EXIT_OK
+                                                     : EXIT_FINDINGS;
     if (code > c->exit)
         c->exit = code;
 }
@@ -223,7 +226,7 @@ static void check_one(struct check *c, struct slice method, struct slice url)
     AUTO_BUF out = BUF_INIT(OUTPUT_BYTES);
     struct judgement r = {.method = method, .url = url, .canonical = BUF_INIT(LINE_BYTES * 2)};
     judge(c, &arena, &r);
-    note_exit(c, &r);
+    note_exit(c, &r.verdict);
     if ((c->json ? write_json(c, &r, &out) : write_text(c, &r, &out)) < 0) {
         fprintf(stderr, "exeat check: the answer is too long to print\n");
         c->exit = EXIT_ERROR;
