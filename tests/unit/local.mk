@@ -16,6 +16,9 @@ UNIT_TESTS = \
 	%D%/test_policy_cases \
 	%D%/test_policy_errors \
 	%D%/test_policy_snapshot \
+	%D%/test_proxy_certs \
+	%D%/test_proxy_snapshot \
+	%D%/test_proxy_tasks \
 	%D%/test_regex \
 	%D%/test_tls_handshake \
 	%D%/test_tls_keeper \
@@ -33,6 +36,7 @@ UNIT_TESTS = \
 %C%_test_http_target_SOURCES = %D%/http_cases.c %D%/http_cases.h %D%/test_http_target.c
 %C%_test_policy_cases_SOURCES = %D%/test_policy_cases.c %D%/case_files.c %D%/case_files.h
 %C%_test_policy_errors_SOURCES = %D%/test_policy_errors.c %D%/case_files.c %D%/case_files.h
+%C%_test_proxy_certs_SOURCES = %D%/test_proxy_certs.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_handshake_SOURCES = %D%/test_tls_handshake.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_keeper_SOURCES = %D%/test_tls_keeper.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_mint_SOURCES = %D%/test_tls_mint.c %D%/tls_fixture.c %D%/tls_fixture.h

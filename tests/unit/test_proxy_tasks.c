@@ -1,0 +1,156 @@
+/* proxy/tasks: what a task may use at once, whoever asks for it and however often the policy is loaded. */
+#include "proxy/tasks.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define SECOND 1000000000ll
+
+static struct task_table *table;
+
+static int set_up(void **state)
+{
+    (void)state;
+    table = task_table_new();
+    return table ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    task_table_free(table);
+    return 0;
+}
+
+static void a_name_has_one_state(void **state)
+{
+    (void)state;
+    struct task_state *a = task_table_get(table, SLICE("a"));
+    assert_non_null(a);
+    assert_string_equal(a->name, "a");
+    assert_ptr_equal(task_table_get(table, SLICE("a")), a);
+    assert_ptr_not_equal(task_table_get(table, SLICE("aa")), a);
+    assert_ptr_not_equal(task_table_get(table, SLICE("b")), a);
+}
+
+/* More names than buckets: chains. */
+static void many_names_stay_apart(void **state)
+{
+    struct task_state *seen[3000];
+    char name[16];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(seen); i++) {
+        snprintf(name, sizeof name, "task-%zu", i);
+        seen[i] = task_table_get(table, slice_str(name));
+        assert_string_equal(seen[i]->name, name);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(seen); i++) {
+        snprintf(name, sizeof name, "task-%zu", i);
+        assert_ptr_equal(task_table_get(table, slice_str(name)), seen[i]);
+    }
+}
+
+static void connections_are_counted_to_the_limit_and_back(void **state)
+{
+    (void)state;
+    struct task_state *t = task_table_get(table, SLICE("t")), *other = task_table_get(table, SLICE("other"));
+    for (int i = 0; i < 3; i++)
+        assert_true(task_connection_begin(t, 3));
+    assert_false(task_connection_begin(t, 3));
+    assert_false(task_connection_begin(t, 3)); /* a refusal is not counted */
+    assert_true(task_connection_begin(other, 3));
+    task_connection_end(t);
+    assert_true(task_connection_begin(t, 3));
+    assert_false(task_connection_begin(t, 3));
+    assert_false(task_connection_begin(t, 2)); /* a lower limit after a reload */
+    assert_true(task_connection_begin(t, 4));
+    assert_false(task_connection_begin(other, 0));
+}
+
+enum { THREADS = 4, TRIES = 20000, LIMIT = 5 };
+
+static void *begin_and_end(void *arg)
+{
+    struct task_state *t = arg;
+    size_t over = 0;
+    for (int i = 0; i < TRIES; i++) {
+        if (!task_connection_begin(t, LIMIT))
+            continue;
+        over += atomic_load(&t->connections) > LIMIT + THREADS;
+        task_connection_end(t);
+    }
+    return (void *)over;
+}
+
+static void workers_count_together(void **state)
+{
+    (void)state;
+    struct task_state *t = task_table_get(table, SLICE("t"));
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, begin_and_end, t), 0);
+    for (int i = 0; i < THREADS; i++) {
+        void *over;
+        assert_int_equal(pthread_join(threads[i], &over), 0);
+        assert_null(over);
+    }
+    assert_int_equal(atomic_load(&t->connections), 0);
+}
+
+static unsigned certs_at(struct task_state *t, int64_t now)
+{
+    unsigned made = 0;
+    while (task_blocked_cert(t, now))
+        assert_in_range(++made, 1, 10 * BLOCKED_CERT_BURST);
+    return made;
+}
+
+/* To add a case: a row; times ascend. */
+static const struct {
+    int64_t at;
+    unsigned certs;
+} budget[] = {
+    {1000 * SECOND, BLOCKED_CERT_BURST}, /* a burst */
+    {1000 * SECOND, 0},                  /* and no more */
+    {1000 * SECOND + SECOND / 2, 0},     /* half of one is none */
+    {1001 * SECOND, 1},                  /* one a second */
+    {1005 * SECOND + SECOND / 2, 4},     /* saved up */
+    {1006 * SECOND, 1},                  /* the half was not lost */
+    {5000 * SECOND, BLOCKED_CERT_BURST}, /* never more than the burst */
+    {5000 * SECOND + 10 * SECOND, 10},
+};
+
+static void certificates_for_blocked_names_have_a_budget_in_time(void **state)
+{
+    (void)state;
+    struct task_state *t = task_table_get(table, SLICE("t"));
+    for (size_t i = 0; i < ARRAY_LEN(budget); i++)
+        assert_int_equal(certs_at(t, budget[i].at), budget[i].certs);
+}
+
+static void one_tasks_budget_is_not_anothers(void **state)
+{
+    (void)state;
+    assert_int_equal(certs_at(task_table_get(table, SLICE("a")), SECOND), BLOCKED_CERT_BURST);
+    assert_int_equal(certs_at(task_table_get(table, SLICE("b")), SECOND), BLOCKED_CERT_BURST);
+    assert_int_equal(certs_at(task_table_get(table, SLICE("a")), SECOND), 0);
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_name_has_one_state),
+        CASE(many_names_stay_apart),
+        CASE(connections_are_counted_to_the_limit_and_back),
+        CASE(workers_count_together),
+        CASE(certificates_for_blocked_names_have_a_budget_in_time),
+        CASE(one_tasks_budget_is_not_anothers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
