@@ -8,10 +8,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SLOT_FREE = 0, SLOT_SET = 0x5e7, MAX_SLOTS = 1 << 20 };
+enum { SLOT_FREE = 0, SLOT_SET = 0x5e7, MIN_SLOTS = 2, MAX_SLOTS = 1 << 20 };
 enum { TASK_BYTES = 64, METHOD_BYTES = 32, URL_BYTES = 2048 };
 
 /* One slot in the shared memory.  Lengths instead of NULs: noting copies only what there is. */
@@ -43,11 +44,25 @@ struct inflight {
     _Atomic uint32_t fresh; /* slots from here on were never used */
 };
 
+/* How many fit under RLIMIT_FSIZE; a larger ftruncate would be a SIGXFSZ. */
+static unsigned slots_allowed(unsigned wanted)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return wanted;
+    rlim_t room = limit.rlim_cur / sizeof(struct cell);
+    return room < wanted ? (unsigned)room : wanted;
+}
+
 int inflight_create(unsigned slots, struct err *e)
 {
     if (slots == 0 || slots > MAX_SLOTS)
         return err_set(e, "in-flight table: %u slots, and 1 to %d are possible", slots, (int)MAX_SLOTS);
     AUTO_FD int fd = memfd_create("exeat-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    unsigned wanted = slots;
+    slots = slots_allowed(wanted);
+    if (slots < wanted && slots < MIN_SLOTS)
+        return err_set(e, "in-flight table: the limit on file sizes (ulimit -f) leaves no room for it");
     if (fd < 0 || ftruncate(fd, (off_t)(slots * sizeof(struct cell))) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         return err_sys(e, "in-flight table: cannot make a memfd");

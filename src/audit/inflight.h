@@ -12,7 +12,8 @@
 struct inflight; /* a mapping of the table */
 struct inflight_slot;
 
-/* Creates the memfd (supervisor); the descriptor is the caller's. */
+/* Creates the memfd (supervisor); the descriptor is the caller's.  A memfd is a file to RLIMIT_FSIZE:
+ * where that is too low for all slots there are as many as it allows, and an error below a handful. */
 MUST_USE int inflight_create(unsigned slots, struct err *e);
 MUST_USE int inflight_map(int fd, struct inflight **ret, struct err *e);
 void inflight_free(struct inflight *t);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -217,6 +218,25 @@ static void what_is_no_table_is_not_mapped(void **state)
     close(fd);
 }
 
+static void a_limit_on_file_sizes_makes_the_table_smaller_or_is_an_error(void **state)
+{
+    (void)state;
+    struct rlimit before, limit;
+    struct err e;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = 20000;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    struct table t;
+    make(&t, 1000); /* not a SIGXFSZ */
+    assert_non_null(note(&t, "https://api.test/"));
+    drop(&t);
+    limit.rlim_cur = 1000;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(inflight_create(1000, &e), -1);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+}
+
 static void *note_and_clear(void *arg)
 {
     struct table *t = arg;
@@ -264,6 +284,7 @@ int main(void)
         cmocka_unit_test(long_texts_are_cut_not_overrun),
         cmocka_unit_test(hostile_content_is_dropped_or_harmless),
         cmocka_unit_test(what_is_no_table_is_not_mapped),
+        cmocka_unit_test(a_limit_on_file_sizes_makes_the_table_smaller_or_is_an_error),
         cmocka_unit_test(threads_never_share_a_slot_nor_lose_one),
     };
     return cmocka_run_group_tests_name("audit_inflight", tests, NULL, NULL);
