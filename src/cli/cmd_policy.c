@@ -9,10 +9,12 @@
 enum { OUTPUT_BYTES = 64 << 20 };
 
 struct policy_options {
+    const char *policy;
     bool json;
 };
 
 static const struct option_row rows[] = {
+    OPTION_TEXT(struct policy_options, policy, "policy", "FILE", "the same as FILE"),
     OPTION_FLAG(struct policy_options, json, "json", "as one JSON object"),
 };
 
@@ -57,7 +59,7 @@ int cmd_policy(int argc, char **argv)
     if (strcmp(action, "show") != 0)
         return options_wrong("policy", *action ? "there is no `policy %s`" : "what to do is missing: show%s",
                              action);
-    if (argc - first > 2)
+    if (argc - first > (o.policy ? 1 : 2))
         return options_wrong("policy", "one FILE at most");
-    return show(argv[first + 1], o.json);
+    return show(o.policy ? o.policy : argv[first + 1], o.json);
 }

@@ -182,22 +182,64 @@ static bool allowed(const struct paths *paths, struct slice path)
     return false;
 }
 
-/* As written or decoded, whatever the case; what cannot be found out counts as a match. */
+/* Without empty, "." and ".." segments, as a server sees it that resolves them after decoding. */
+static size_t resolve(struct slice path, char *ret)
+{
+    size_t n = 0;
+    struct slice rest = slice_skip(path, 1), segment;
+    bool folder = false; /* the path ends in a slash */
+    while (slice_next(&rest, '/', &segment)) {
+        folder = segment.len == 0 || slice_eq(segment, SLICE(".")) || slice_eq(segment, SLICE(".."));
+        if (slice_eq(segment, SLICE("..")))
+            while (n > 0 && ret[--n] != '/')
+                ;
+        if (folder)
+            continue;
+        ret[n++] = '/';
+        memcpy(ret + n, segment.ptr, segment.len);
+        n += segment.len;
+    }
+    if (folder || n == 0)
+        ret[n++] = '/';
+    return n;
+}
+
+static bool denied_decoded(const struct paths *paths, struct slice form)
+{
+    for (size_t i = 0; i < paths->glob_count; i++)
+        if (glob_match(paths->globs[i].decoded, form, false))
+            return true;
+    for (size_t i = 0; i < paths->regex_count; i++)
+        if (regex_match(paths->regexes[i].regex, form) != REGEX_NO_MATCH)
+            return true;
+    return false;
+}
+
+static bool denied_resolved(const struct paths *paths, struct slice decoded)
+{
+    char resolved[CAP_TARGET_BYTES];
+    return denied_decoded(paths, slice_of(resolved, resolve(decoded, resolved)));
+}
+
+static bool needs_resolving(struct slice path)
+{
+    return memmem(path.ptr, path.len, "//", 2) || memmem(path.ptr, path.len, "/.", 2);
+}
+
+/* As written, decoded or resolved, whatever the case; what cannot be found out counts as a match. */
 static bool denied(const struct paths *paths, struct judged *q)
 {
     struct slice path = q->target->path;
     if (path.len > sizeof q->decoded)
         return true;
-    struct slice decoded = decoded_path(q);
     for (size_t i = 0; i < paths->glob_count; i++)
-        if (glob_match(paths->globs[i].pattern, path, true) ||
-            glob_match(paths->globs[i].decoded, decoded, false))
+        if (glob_match(paths->globs[i].pattern, path, true))
             return true;
     for (size_t i = 0; i < paths->regex_count; i++)
-        if (regex_match(paths->regexes[i].regex, path) != REGEX_NO_MATCH ||
-            regex_match(paths->regexes[i].regex, decoded) != REGEX_NO_MATCH)
+        if (regex_match(paths->regexes[i].regex, path) != REGEX_NO_MATCH)
             return true;
-    return false;
+    struct slice decoded = decoded_path(q);
+    return denied_decoded(paths, decoded) || (needs_resolving(decoded) && denied_resolved(paths, decoded));
 }
 
 static enum reason judge(const struct policy_rule *rule, const void *what, struct judged *q)
