@@ -39,7 +39,7 @@ void tls_conn_free(struct tls_conn *t)
         return;
     /* Without a close_notify sent, SSL_free would mark the session as not resumable: a rule of SSL 3 that
      * RFC 5246 7.2.1 took back. */
-    if (t->ssl && t->failure == TLS_FAIL_NONE && SSL_is_init_finished(t->ssl))
+    if (t->failure == TLS_FAIL_NONE && t->established)
         SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(t->ssl);
     free(t);
@@ -94,13 +94,21 @@ static int system_failure(struct tls_conn *t, int error)
     return TLS_FAILED;
 }
 
+/* Node and others do not send an alert when they refuse a certificate: they go. */
+static const char *cut_text(const struct tls_conn *t)
+{
+    if (t->established)
+        return "connection closed without close_notify";
+    return t->hello_seen ? "the client left during the TLS handshake, as programs do that do not trust the CA"
+                         : "connection closed during the TLS handshake";
+}
+
 static int give_up(struct tls_conn *t, int ssl_error, int error)
 {
+    const char *text = cut_text(t);
     int r = ssl_error == SSL_ERROR_SYSCALL ? system_failure(t, error) : library_failure(t);
     if (r == TLS_CUT)
-        tls_conn_fail(t, TLS_FAIL_IO, "%s",
-                      SSL_is_init_finished(t->ssl) ? "connection closed without close_notify"
-                                                   : "connection closed during the TLS handshake");
+        tls_conn_fail(t, TLS_FAIL_IO, "%s", text);
     ERR_clear_error();
     return r;
 }
@@ -152,6 +160,7 @@ int tls_handshake(struct tls_conn *t)
         tls_conn_fail(t, TLS_FAIL_SNI, "the server name of the session is another one");
         return TLS_FAILED;
     }
+    t->established = true;
     return 0;
 }
 
@@ -187,8 +196,7 @@ bool tls_has_pending(const struct tls_conn *t)
 
 void tls_close_notify(struct tls_conn *t)
 {
-    if (t->failure != TLS_FAIL_NONE || !SSL_is_init_finished(t->ssl) ||
-        (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN))
+    if (t->failure != TLS_FAIL_NONE || !t->established || (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN))
         return;
     clear_errors();
     if (SSL_shutdown(t->ssl) < 0)

@@ -12,8 +12,9 @@ enum { FAILURE_TEXT_BYTES = 240 };
 struct tls_conn {
     SSL *ssl;
     bool server;
-    bool hello_seen; /* server: a whole ClientHello has arrived */
-    bool drained;    /* the last read found nothing whole: only the descriptor can bring more */
+    bool hello_seen;  /* server: a whole ClientHello has arrived */
+    bool established; /* the handshake was completed; SSL_is_init_finished(3) forgets that at an error */
+    bool drained;     /* the last read found nothing whole: only the descriptor can bring more */
     enum tls_failure failure;
     char failure_text[FAILURE_TEXT_BYTES];
     struct tls_accept want;    /* server */

@@ -25,7 +25,7 @@ enum keeper_op {
 
 enum keeper_status {
     KEEPER_OK,
-    KEEPER_BAD_REQUEST, /* malformed, not a canonical name, not introduced or introduced otherwise, unknown op */
+    KEEPER_BAD_REQUEST, /* malformed, no canonical name, not introduced or introduced otherwise, unknown op */
     KEEPER_RATE,        /* more new names than the limit allows */
     KEEPER_FAILED,      /* signing failed */
 };
@@ -59,4 +59,5 @@ MUST_USE ssize_t keeper_encode_reply(const struct keeper_reply *reply, uint8_t *
  * and delays nobody else.
  *
  * Rate limit, over all sockets: `per_second` new signatures with a burst of ten times that; 0 is no limit. */
-MUST_USE int keeper_serve(struct ca *ca, const int *sockets, size_t count, unsigned per_second, struct err *e);
+MUST_USE int keeper_serve(struct ca *ca, const int *sockets, size_t count, unsigned per_second,
+                          struct err *e);

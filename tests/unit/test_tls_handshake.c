@@ -209,6 +209,24 @@ static void a_close_during_the_handshake_is_a_cut(void **state)
     assert_string_equal(tls_failure_text(client), "connection closed during the TLS handshake");
 }
 
+static void a_client_that_leaves_at_the_sight_of_our_certificate_is_a_cut(void **state)
+{
+    struct tls_fixture *f = *state;
+    struct cert_source source = {.cert = fixture_cert(f, "left.test", fixture_now())};
+    struct tls_accept want = want_host("left.test", "t", &source);
+    struct tls_peer peer = peer_of("left.test", "t");
+    struct pair p;
+    pair_open(f, &p, &peer, &want);
+    assert_int_equal(tls_handshake(p.client), TLS_WANT_READ);
+    assert_int_equal(tls_handshake(p.server), TLS_WANT_READ);
+    assert_int_equal(shutdown(f->fds[0], SHUT_WR), 0);
+    assert_int_equal(tls_handshake(p.server), TLS_CUT);
+    assert_int_equal(tls_failure(p.server), TLS_FAIL_IO);
+    assert_non_null(strstr(tls_failure_text(p.server), "do not trust the CA"));
+    pair_close(&p);
+    tls_cert_free(source.cert);
+}
+
 static void open_talking_pair(struct tls_fixture *f, struct pair *p)
 {
     static struct cert_source source;
@@ -235,6 +253,8 @@ static void an_end_with_close_notify_is_clean_and_one_without_is_a_cut(void **st
         assert_int_equal(shutdown(f->fds[1], SHUT_WR), 0);
         assert_int_equal(tls_read(p.client, got, sizeof got), 4);
         assert_int_equal(tls_read(p.client, got, sizeof got), clean ? 0 : TLS_CUT);
+        assert_string_equal(tls_failure_text(p.client),
+                            clean ? "" : "connection closed without close_notify");
         pair_close(&p);
     }
 }
@@ -350,6 +370,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(bytes_that_are_no_tls_are_told_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_close_during_the_handshake_is_a_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_end_with_close_notify_is_clean_and_one_without_is_a_cut, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_client_that_leaves_at_the_sight_of_our_certificate_is_a_cut, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_cut_does_not_cost_the_session, set_up, tear_down),
         cmocka_unit_test_setup_teardown(close_notify_is_sent_once, set_up, tear_down),
