@@ -126,10 +126,14 @@ static bool flush_step(struct conn *c)
         begin_linger(c);
         return true;
     }
+    const struct proxy_timeouts *t = snapshot_timeouts(c->worker->snapshot);
     blocks_take(&c->worker->blocks, &c->out);
     conn_enter(c, CONN_HEAD);
     c->head_seen = 0;
-    conn_timer(c, TIMER_IDLE, snapshot_timeouts(c->worker->snapshot)->idle);
+    if (buf_len(&c->in))
+        conn_timer(c, TIMER_HEAD, t->head); /* the next one has begun already */
+    else
+        conn_timer(c, TIMER_IDLE, t->idle);
     return true;
 }
 

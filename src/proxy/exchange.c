@@ -152,12 +152,27 @@ static void set_detail(struct exchange *x, const char *detail)
         snprintf(x->detail, sizeof x->detail, "%s", detail);
 }
 
-/* Where the request's body was not read to its end, nothing after it can be understood; and who sends what
- * is malformed or ambiguous is not listened to any longer. */
+/* Who sends what is malformed, ambiguous or for another protocol may mean the next bytes to be read
+ * otherwise than we would. */
+static bool ends_trust(enum reason reason)
+{
+    switch (reason_status(reason)) {
+    case 400:
+    case 408:
+    case 421:
+    case 431:
+        return true;
+    default:
+        return reason == REASON_UPGRADE_DENIED;
+    }
+}
+
+/* Where the request's body was not read to its end, nothing after it can be understood. */
 static bool must_close(const struct exchange *x, enum reason reason)
 {
     const struct conn *c = x->conn;
-    return reason_status(reason) == 400 || !x->client_keep_alive || !x->request_done || c->blocked_tunnel || c->eof || c->worker->draining;
+    return ends_trust(reason) || !x->client_keep_alive || !x->request_done || c->blocked_tunnel || c->eof ||
+           c->worker->draining;
 }
 
 static void answer_block_page(struct exchange *x, enum reason reason)

@@ -132,6 +132,7 @@ static int begin_handshake(struct conn *c)
         return -1;
     }
     c->intercepted = true;
+    c->had_request = false; /* what came in the clear before is not this tunnel's */
     blocks_take(&c->worker->blocks, &c->in);
     blocks_give(&c->worker->blocks, &c->out);
     if (buf_append(&c->out, SLICE("HTTP/1.1 200 Connection established\r\n\r\n")) < 0 ||
@@ -154,6 +155,7 @@ bool intercept_handshake_step(struct conn *c)
 {
     if (!c->stream.tls && begin_handshake(c) < 0) {
         c->intercepted = true; /* the tunnel ends, and says so in its record */
+        c->had_request = false;
         conn_close(c, false);
         return false;
     }
@@ -163,7 +165,8 @@ bool intercept_handshake_step(struct conn *c)
     if (result == TLS_WANT_READ || result == TLS_WANT_WRITE)
         return false;
     if (result != 0) {
-        c->tunnel_failure = tls_failure(c->stream.tls);
+        enum tls_failure why = tls_failure(c->stream.tls);
+        c->tunnel_failure = why == TLS_FAIL_NONE ? TLS_FAIL_IO : why;
         conn_close(c, false);
         return false;
     }
@@ -176,6 +179,7 @@ bool intercept_handshake_step(struct conn *c)
 
 /* --- the record of a tunnel without a request --- */
 
+/* A handshake that was not finished is the client's refusal too; one that was says nothing. */
 static enum reason end_reason(const struct conn *c)
 {
     switch (c->tunnel_failure) {
@@ -185,10 +189,18 @@ static enum reason end_reason(const struct conn *c)
         return REASON_SNI_MISMATCH;
     case TLS_FAIL_REJECTED:
     case TLS_FAIL_PROTOCOL:
+    case TLS_FAIL_IO:
         return REASON_CLIENT_TLS_FAILED;
     default:
         return c->connect_reason;
     }
+}
+
+static const char *end_detail(const struct conn *c)
+{
+    if (c->tunnel_failure != TLS_FAIL_NONE)
+        return c->stream.tls ? tls_failure_text(c->stream.tls) : "bytes before the answer to CONNECT";
+    return "the client closed the tunnel before any request, as programs do that do not trust the CA (see exeat env)";
 }
 
 void intercept_record_end(struct conn *c)
@@ -197,7 +209,7 @@ void intercept_record_end(struct conn *c)
     if (buf_append(&url, SLICE("https://")) < 0 || http_authority_print(&c->authority, 443, &url) < 0)
         buf_clear(&url);
     enum reason reason = end_reason(c);
-    bool failed = c->tunnel_failure != TLS_FAIL_NONE && c->tunnel_failure != TLS_FAIL_IO;
+    bool failed = c->tunnel_failure != TLS_FAIL_NONE;
     struct audit_event ev = {
         .kind = AUDIT_CONNECT,
         .task = c->task ? c->task->name : NULL,
@@ -206,10 +218,10 @@ void intercept_record_end(struct conn *c)
         .method = SLICE("CONNECT"),
         .url = buf_slice(&url),
         .protocol = "http/1.1",
-        .status = 200,
+        .status = failed ? 0 : 200, /* the tunnel ended without an answer */
         .ns = -1,
         .client_address = c->peer_text,
-        .detail = failed && c->stream.tls ? tls_failure_text(c->stream.tls) : NULL,
+        .detail = end_detail(c),
     };
     if (audit_queue(c->worker->audit, &ev, NULL) == 0)
         c->worker->queued++;

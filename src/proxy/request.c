@@ -59,8 +59,8 @@ static bool parse_head(struct conn *c)
 /* The client's side has ended, or broke, between or within requests. */
 static void input_ended(struct conn *c, ssize_t result)
 {
-    if (c->intercepted && !c->had_request && result == TLS_FAILED)
-        c->tunnel_failure = tls_failure(c->stream.tls);
+    if (c->intercepted && !c->had_request && result == TLS_FAILED && tls_failure(c->stream.tls) == TLS_FAIL_REJECTED)
+        c->tunnel_failure = TLS_FAIL_REJECTED; /* in TLS 1.3 the alert comes after our side of the handshake */
     conn_close(c, false);
 }
 
@@ -269,14 +269,6 @@ static struct request_facts facts_of(const struct h1_request *r)
     };
 }
 
-/* An upgrade to h2c may be ignored (RFC 9110 7.8) and some clients always offer it; any other one would
- * take the connection out of our sight. */
-static bool asks_for_upgrade(const struct h1_request *r)
-{
-    const struct http_header *field = http_headers_find(&r->headers, HTTP_H_UPGRADE);
-    return r->upgrade && (!field || !slice_eq_nocase(field->value, SLICE("h2c")));
-}
-
 static int judge(struct exchange *x, const struct h1_request *r, const struct snapshot_task *t)
 {
     if (!t->policy) {
@@ -290,7 +282,7 @@ static int judge(struct exchange *x, const struct h1_request *r, const struct sn
         return -1;
     }
     x->reason = x->verdict.reason;
-    if (asks_for_upgrade(r)) {
+    if (r->upgrade) {
         exchange_refuse(x, REASON_UPGRADE_DENIED, NULL);
         return -1;
     }
@@ -299,9 +291,15 @@ static int judge(struct exchange *x, const struct h1_request *r, const struct sn
     return 0;
 }
 
+/* "application/json" in a list of media ranges, whatever its parameters (RFC 9110 12.5.1). */
 static bool accepts_json(const struct h1_request *r)
 {
-    return http_headers_has_token(&r->headers, HTTP_H_ACCEPT, SLICE("application/json"));
+    const struct http_header *accept = http_headers_find(&r->headers, HTTP_H_ACCEPT);
+    struct slice rest = accept ? accept->value : slice_of(NULL, 0), range, type;
+    while (slice_next(&rest, ',', &range))
+        if (slice_next(&range, ';', &type) && slice_eq_nocase(slice_trim(type), SLICE("application/json")))
+            return true;
+    return false;
 }
 
 static void take_head(struct exchange *x, const struct h1_request *r)
