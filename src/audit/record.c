@@ -17,12 +17,15 @@ int log_record_parse(struct slice line, struct log_record *ret)
         json_decref(root);
         return -1;
     }
+    const json_t *rule = json_object_get(root, "rule"), *nearest = json_object_get(root, "nearest");
     const json_t *ms = json_object_get(root, "ms");
     json_int_t status = json_integer_value(json_object_get(root, "status"));
     *ret = (struct log_record){
         .root = root,
         .seq = (uint64_t)seq,
+        .id = text(root, "id"),
         .time = text(root, "time"),
+        .run = text(root, "run"),
         .kind = text(root, "kind"),
         .task = text(root, "task"),
         .verdict = text(root, "verdict"),
@@ -32,8 +35,16 @@ int log_record_parse(struct slice line, struct log_record *ret)
         .url = text(root, "url"),
         .outcome = text(root, "outcome"),
         .detail = text(root, "detail"),
-        .rule = text(json_object_get(root, "rule"), "name"),
-        .nearest = text(json_object_get(root, "nearest"), "name"),
+        .rule = text(rule, "name"),
+        .rule_file = text(rule, "file"),
+        .rule_line = json_integer_value(json_object_get(rule, "line")),
+        .nearest = text(nearest, "name"),
+        .nearest_file = text(nearest, "file"),
+        .nearest_line = json_integer_value(json_object_get(nearest, "line")),
+        .client_address = text(json_object_get(root, "client"), "address"),
+        .upstream_address = text(json_object_get(root, "upstream"), "address"),
+        .sent = json_integer_value(json_object_get(root, "sent")),
+        .received = json_integer_value(json_object_get(root, "received")),
         .status = status > 0 && status < 1000 ? (int)status : 0,
         .ms = json_is_number(ms) ? json_number_value(ms) : -1,
     };

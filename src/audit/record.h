@@ -9,8 +9,10 @@ struct log_record {
     struct json_t *root; /* owns the texts */
     uint64_t seq;
     /* ptr NULL where null or missing; may hold any bytes that are UTF-8, NUL among them */
-    struct slice time, kind, task, verdict, would, reason, method, url, outcome, detail;
+    struct slice id, time, run, kind, task, verdict, would, reason, method, url, outcome, detail;
     struct slice rule, nearest; /* names */
+    struct slice rule_file, nearest_file, client_address, upstream_address;
+    int64_t rule_line, nearest_line, sent, received; /* 0 where null */
     int status;                 /* 0: null */
     double ms;                  /* -1: null */
 };

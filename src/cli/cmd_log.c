@@ -1,5 +1,4 @@
 /* exeat log: read, follow and verify the audit log. */
-#include "app/config.h"
 #include "audit/audit.h"
 #include "audit/reader.h"
 #include "audit/record.h"
@@ -8,6 +7,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/log_line.h"
+#include "cli/logs.h"
 #include "cli/options.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LAST_MAX = 100000, FOLLOW_SHOWS = 10, FOLLOW_MS = 100, PATH_BYTES = 4096, LINE_BYTES = 16 << 10 };
+enum { LAST_MAX = 100000, FOLLOW_SHOWS = 10, FOLLOW_MS = 100, LINE_BYTES = 16 << 10 };
 
 struct log_options {
     const char *config, *log, *task, *verdict, *kind, *lines, *since, *head;
@@ -65,77 +65,6 @@ static void spell_out(int argc, char **argv)
         else if (strcmp(argv[i], "-n") == 0)
             argv[i] = lines;
     }
-}
-
-/* ---- which log ---- */
-
-static int state_audit(char ret[PATH_BYTES], struct err *e)
-{
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    int n;
-    if (state && state[0] == '/')
-        n = snprintf(ret, PATH_BYTES, "%s/exeat/audit", state);
-    else if (home && home[0] == '/')
-        n = snprintf(ret, PATH_BYTES, "%s/.local/state/exeat/audit", home);
-    else
-        return err_set(e, "neither XDG_STATE_HOME nor HOME is set: name the log with --log");
-    return n > 0 && n < PATH_BYTES ? 0 : err_set(e, "the path of the state folder is too long");
-}
-
-struct logs {
-    char **paths; /* oldest first */
-    size_t count;
-};
-
-static void logs_clear(struct logs *l)
-{
-    for (size_t i = 0; i < l->count; i++)
-        free(l->paths[i]);
-    free(l->paths);
-}
-
-static int one_log(const char *path, struct logs *ret, struct err *e)
-{
-    char **paths = calloc(1, sizeof *paths), *copy = slice_dup(slice_str(path));
-    if (!paths || !copy) {
-        free(paths);
-        free(copy);
-        return err_set(e, "no memory");
-    }
-    paths[0] = copy;
-    *ret = (struct logs){paths, 1};
-    return 0;
-}
-
-static int logs_in(const char *dir, struct logs *ret, struct err *e)
-{
-    struct logs found;
-    if (log_reader_find(dir, &found.paths, &found.count, e) < 0)
-        return -1;
-    if (found.count == 0) {
-        logs_clear(&found);
-        return err_set(e, "%s: there is no audit log in it", dir);
-    }
-    *ret = found;
-    return 0;
-}
-
-static int find_logs(const struct log_options *o, struct logs *ret, struct err *e)
-{
-    char dir[PATH_BYTES];
-    struct stat st;
-    if (o->config) {
-        AUTO(config) *config = NULL;
-        return config_load(o->config, NULL, NULL, &config, e) < 0 ? -1 : one_log(config->audit.file, ret, e);
-    }
-    if (o->log)
-        return stat(o->log, &st) == 0 && S_ISDIR(st.st_mode) ? logs_in(o->log, ret, e)
-                                                             : one_log(o->log, ret, e);
-    if (state_audit(dir, e) < 0)
-        return -1;
-    if (stat(dir, &st) < 0 && errno == ENOENT)
-        return err_set(e, "there is no audit log yet (%s): name one with --config or --log", dir);
-    return logs_in(dir, ret, e);
 }
 
 /* ---- which records ---- */
@@ -477,7 +406,7 @@ int cmd_log(int argc, char **argv)
         return options_wrong("log", "it takes options only, not %s", argv[first]);
     if (check_options(&o) != 0 || make_filter(&o, &filter) != 0)
         return EXIT_ERROR;
-    if (find_logs(&o, &logs, &e) < 0) {
+    if (logs_find(o.config, o.log, &logs, &e) < 0) {
         fprintf(stderr, "exeat log: %s\n", e.text);
         return EXIT_ERROR;
     }

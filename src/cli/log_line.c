@@ -1,53 +1,16 @@
 #include "cli/log_line.h"
 
+#include "cli/printable.h"
+
 #include <stdint.h>
 #include <stdio.h>
 
-enum { URL_CHARS = 200, TEXT_CHARS = 400, TASK_COLUMNS = 12, METHOD_COLUMNS = 7, URL_LEAST = 24 };
-
-/* Decodes one code point of text that jansson has found to be UTF-8. */
-static uint32_t next_point(struct slice *s)
-{
-    unsigned char first = (unsigned char)s->ptr[0];
-    size_t len = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (len > s->len)
-        len = s->len;
-    uint32_t point = len == 1 ? first : first & (0x7fu >> len);
-    for (size_t i = 1; i < len; i++)
-        point = point << 6 | ((unsigned char)s->ptr[i] & 0x3f);
-    *s = slice_skip(*s, len);
-    return point;
-}
-
-/* Controls, and what reorders or hides text: shown as '?', one column. */
-static bool is_printable(uint32_t p)
-{
-    return p >= 0x20 && !(p >= 0x7f && p < 0xa0) && p != 0xad && !(p >= 0x200b && p <= 0x200f) &&
-           !(p >= 0x2028 && p <= 0x202e) && !(p >= 0x2060 && p <= 0x206f) && p != 0xfeff && !(p >= 0xe0000);
-}
-
-/* Appends at most `max` characters (the last is an ellipsis where there were more) and counts them. */
-static int put_text(struct buf *out, struct slice text, size_t max, size_t *columns)
-{
-    for (size_t n = 0; text.len; n++) {
-        struct slice before = text;
-        uint32_t point = next_point(&text);
-        if (n + 1 >= max && text.len) {
-            ++*columns;
-            return buf_append(out, SLICE("\xe2\x80\xa6"));
-        }
-        struct slice bytes = slice_of(before.ptr, before.len - text.len);
-        if (buf_append(out, is_printable(point) ? bytes : SLICE("?")) < 0)
-            return -1;
-        ++*columns;
-    }
-    return 0;
-}
+enum { TEXT_CHARS = 400, TASK_COLUMNS = 12, METHOD_COLUMNS = 7, URL_LEAST = 24 };
 
 static int put_padded(struct buf *out, struct slice text, size_t width, size_t *columns)
 {
     size_t start = *columns;
-    if (put_text(out, text, width, columns) < 0)
+    if (printable_append(out, text, width, columns) < 0)
         return -1;
     while (*columns < start + width) {
         if (buf_append(out, SLICE(" ")) < 0)
@@ -129,9 +92,9 @@ static int put_why(const struct log_record *r, struct buf *out, size_t *columns)
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         if (!parts[i].text.ptr)
             continue;
-        if ((!first && put_text(out, SLICE(", "), TEXT_CHARS, columns) < 0) ||
-            put_text(out, parts[i].before, TEXT_CHARS, columns) < 0 ||
-            put_text(out, parts[i].text, TEXT_CHARS, columns) < 0)
+        if ((!first && printable_append(out, SLICE(", "), TEXT_CHARS, columns) < 0) ||
+            printable_append(out, parts[i].before, TEXT_CHARS, columns) < 0 ||
+            printable_append(out, parts[i].text, TEXT_CHARS, columns) < 0)
             return -1;
         first = false;
     }
@@ -140,16 +103,7 @@ static int put_why(const struct log_record *r, struct buf *out, size_t *columns)
 
 static int put_url(const struct log_record *r, struct buf *out, size_t max, size_t *columns)
 {
-    struct slice url = r->url;
-    max = max < URL_CHARS ? max : URL_CHARS;
-    if (stopped(r) && slice_starts(url, SLICE("http"))) {
-        url = slice_skip(url, 4);
-        if (buf_append(out, SLICE("hxxp")) < 0)
-            return -1;
-        *columns += 4;
-        max = max > 4 ? max - 4 : 1;
-    }
-    return put_text(out, url, max, columns);
+    return printable_url(out, r->url, max, stopped(r), columns);
 }
 
 /* The URL gives way to the reason, down to a few characters; then the end of the line is cut. */
@@ -173,7 +127,7 @@ int log_line(const struct log_record *r, const struct log_style *style, struct b
         if (why_columns && left && buf_append(out, SLICE("  ")) < 0)
             return -1;
     }
-    if (left && put_text(out, buf_slice(&why), left, &columns) < 0)
+    if (left && printable_append(out, buf_slice(&why), left, &columns) < 0)
         return -1;
     while (buf_len(out) && out->data[out->end - 1] == ' ')
         buf_truncate(out, buf_len(out) - 1);

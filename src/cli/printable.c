@@ -1,0 +1,56 @@
+#include "cli/printable.h"
+
+#include <stdint.h>
+
+enum { URL_CHARS = 200 };
+
+/* Decodes one code point of text that jansson has found to be UTF-8. */
+static uint32_t next_point(struct slice *s)
+{
+    unsigned char first = (unsigned char)s->ptr[0];
+    size_t len = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (len > s->len)
+        len = s->len;
+    uint32_t point = len == 1 ? first : first & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++)
+        point = point << 6 | ((unsigned char)s->ptr[i] & 0x3f);
+    *s = slice_skip(*s, len);
+    return point;
+}
+
+/* Controls, and what reorders or hides text: shown as '?', one column. */
+static bool is_printable(uint32_t p)
+{
+    return p >= 0x20 && !(p >= 0x7f && p < 0xa0) && p != 0xad && !(p >= 0x200b && p <= 0x200f) &&
+           !(p >= 0x2028 && p <= 0x202e) && !(p >= 0x2060 && p <= 0x206f) && p != 0xfeff && !(p >= 0xe0000);
+}
+
+int printable_append(struct buf *out, struct slice text, size_t max, size_t *columns)
+{
+    for (size_t n = 0; text.len; n++) {
+        struct slice before = text;
+        uint32_t point = next_point(&text);
+        if (n + 1 >= max && text.len) {
+            ++*columns;
+            return buf_append(out, SLICE("\xe2\x80\xa6"));
+        }
+        struct slice bytes = slice_of(before.ptr, before.len - text.len);
+        if (buf_append(out, is_printable(point) ? bytes : SLICE("?")) < 0)
+            return -1;
+        ++*columns;
+    }
+    return 0;
+}
+
+int printable_url(struct buf *out, struct slice url, size_t max, bool defang, size_t *columns)
+{
+    max = max < URL_CHARS ? max : URL_CHARS;
+    if (defang && slice_starts(url, SLICE("http"))) {
+        url = slice_skip(url, 4);
+        if (buf_append(out, SLICE("hxxp")) < 0)
+            return -1;
+        *columns += 4;
+        max = max > 4 ? max - 4 : 1;
+    }
+    return printable_append(out, url, max, columns);
+}
