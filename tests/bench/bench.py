@@ -155,7 +155,7 @@ class Bench:
 
     def start_exeat(self):
         """(process ids, arguments for load)"""
-        exeat = Exeat(self.folder / "exeat", {"widgets": POLICY}, self.ca.cert, workers=1, listen="127.0.0.1:0",
+        exeat = Exeat(self.folder / "exeat", {"widgets": POLICY}, self.ca.cert, workers=1,
                       resolve=[f"{NAME}:443:127.0.0.1:{self.origin_port}"], extra="limits: {connections_per_task: 100000}")
         exeat.start(preexec=lambda: os.sched_setaffinity(0, {self.proxy_core}))
         self.stack.callback(exeat.stop)

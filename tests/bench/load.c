@@ -2,8 +2,8 @@
  * through a proxy's CONNECT.
  *
  * The measuring program talks to it by standard input and output, so that what is measured is requests on
- * connections that stand: it prints "ready" when every connection has had its first answer, starts at the next
- * line that it reads, prints one JSON object, and keeps its connections open until standard input ends.
+ * connections that stand: it prints "ready" when every connection has had its first answer, starts at the
+ * next line that it reads, prints one JSON object, and keeps its connections open until standard input ends.
  * Only for benches: blocking set-up, one thread, epoll(7), OpenSSL. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -103,17 +103,36 @@ static void parse_options(int argc, char **argv)
     int o;
     while ((o = getopt_long(argc, argv, "", rows, NULL)) != -1) {
         switch (o) {
-        case 't': parse_address(optarg); break;
-        case 'C': opt.connect = true; break;
-        case 'k': opt.credential = optarg; break;
-        case 'n': opt.name = optarg; break;
-        case 'p': opt.path = optarg; break;
-        case 'a': opt.ca = optarg; break;
-        case 'c': opt.connections = number(optarg, CONNECTIONS_MAX); break;
-        case 'r': opt.requests = number(optarg, SAMPLES_MAX); break;
-        case 's': opt.seconds = number(optarg, 3600); break;
-        default: die("usage: load --to ADDRESS:PORT --name HOST --ca FILE [--connect --credential BASE64] [--path PATH] "
-                     "[--connections N] [--requests N] [--seconds S]");
+        case 't':
+            parse_address(optarg);
+            break;
+        case 'C':
+            opt.connect = true;
+            break;
+        case 'k':
+            opt.credential = optarg;
+            break;
+        case 'n':
+            opt.name = optarg;
+            break;
+        case 'p':
+            opt.path = optarg;
+            break;
+        case 'a':
+            opt.ca = optarg;
+            break;
+        case 'c':
+            opt.connections = number(optarg, CONNECTIONS_MAX);
+            break;
+        case 'r':
+            opt.requests = number(optarg, SAMPLES_MAX);
+            break;
+        case 's':
+            opt.seconds = number(optarg, 3600);
+            break;
+        default:
+            die("usage: load --to ADDRESS:PORT --name HOST --ca FILE [--connect --credential BASE64] [--path PATH] "
+                "[--connections N] [--requests N] [--seconds S]");
         }
     }
     if (!opt.to.sin_port || !opt.name || !opt.ca)
@@ -125,9 +144,9 @@ static void parse_options(int argc, char **argv)
 static void say_connect(int fd)
 {
     char text[REQUEST_BYTES];
-    int len = snprintf(text, sizeof text, "CONNECT %s:443 HTTP/1.1\r\nHost: %s:443\r\n%s%s%s\r\n", opt.name, opt.name,
-                       opt.credential ? "Proxy-Authorization: Basic " : "", opt.credential ? opt.credential : "",
-                       opt.credential ? "\r\n" : "");
+    int len = snprintf(text, sizeof text, "CONNECT %s:443 HTTP/1.1\r\nHost: %s:443\r\n%s%s%s\r\n", opt.name,
+                       opt.name, opt.credential ? "Proxy-Authorization: Basic " : "",
+                       opt.credential ? opt.credential : "", opt.credential ? "\r\n" : "");
     if (len < 0 || (size_t)len >= sizeof text || write(fd, text, (size_t)len) != len)
         die("CONNECT was not sent");
     size_t got = 0;
@@ -174,7 +193,9 @@ static SSL_CTX *make_context(void)
 
 static void make_request(void)
 {
-    int len = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: load\r\nAccept: */*\r\n\r\n", opt.path, opt.name);
+    int len = snprintf(request, sizeof request,
+                       "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: load\r\nAccept: */*\r\n\r\n", opt.path,
+                       opt.name);
     if (len < 0 || (size_t)len >= sizeof request)
         die("the path is too long");
     request_len = (size_t)len;
@@ -186,7 +207,8 @@ static void send_request(struct connection *c)
 {
     c->head = c->expected = c->got = 0;
     c->began = now_ns();
-    if (SSL_write(c->ssl, request, (int)request_len) != (int)request_len) /* small, and nothing is in the socket's way */
+    if (SSL_write(c->ssl, request, (int)request_len) !=
+        (int)request_len) /* small, and nothing is in the socket's way */
         die("a request was not taken");
 }
 
@@ -277,8 +299,9 @@ static uint32_t percentile(double share)
 static void print_result(int64_t ns)
 {
     qsort(samples, (size_t)(done < SAMPLES_MAX ? done : SAMPLES_MAX), sizeof *samples, by_size);
-    printf("{\"requests\":%ld,\"errors\":%ld,\"seconds\":%.6f,\"p50_us\":%u,\"p90_us\":%u,\"p99_us\":%u,\"max_us\":%u}\n", done, errors,
-           (double)ns / 1e9, percentile(0.5), percentile(0.9), percentile(0.99), percentile(1.0));
+    printf(
+        "{\"requests\":%ld,\"errors\":%ld,\"seconds\":%.6f,\"p50_us\":%u,\"p90_us\":%u,\"p99_us\":%u,\"max_us\":%u}\n",
+        done, errors, (double)ns / 1e9, percentile(0.5), percentile(0.9), percentile(0.99), percentile(1.0));
     fflush(stdout);
 }
 

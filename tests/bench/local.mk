@@ -1,6 +1,14 @@
-# Built with the tests, so that they keep compiling; run by hand.
-check_PROGRAMS += %D%/bench_audit
+# Built with the tests, so that they keep compiling.
+check_PROGRAMS += %D%/bench_audit %D%/load
+%C%_load_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
+%C%_load_LDADD    = $(OPENSSL_LIBS)
 
-bench: all
-	@$(AM_TESTS_ENVIRONMENT) $(srcdir)/tests/bench/run $(BENCH_ARGS)
+EXTRA_DIST += \
+	%D%/bench.py \
+	%D%/profile \
+	%D%/run
+
+bench: all %D%/load$(EXEEXT)
+	@$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/tests/bench/run $(BENCH_ARGS)
 .PHONY: bench
+CLEANFILES += bench.json

@@ -124,6 +124,14 @@ def test_a_response_that_ends_with_the_connection_reaches_an_http_1_0_client_and
 
 
 def test_expect_100_continue_is_answered_and_the_body_arrives(shared, raw):
+    def script(connection):
+        request = connection.read_head()
+        connection.requests.append(request)
+        if request.field("expect"):
+            connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        connection.read_body(request)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    raw.script = script
     stream = shared.client().tunnel("raw.test:443")
     stream.send(b"POST / HTTP/1.1\r\nHost: raw.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
     first = stream.read_response()
@@ -152,6 +160,23 @@ def test_an_early_answer_reaches_the_client_while_it_uploads(shared, raw):
     response = stream.read_response()
     assert (response.status, response.body) == (413, b"big")
     assert response.reason is None
+
+
+def test_a_body_that_grows_over_its_limit_on_the_way_is_never_whole_upstream(start, raw):
+    exeat = start(policy="exeat: 1\nallow:\n  - {host: raw.test, methods: [POST], paths: [/**], body: {max: 100KiB}}\n")
+    stream = exeat.client().tunnel("raw.test:443")
+    stream.send(b"POST / HTTP/1.1\r\nHost: raw.test\r\nTransfer-Encoding: chunked\r\n\r\n")
+    try:
+        for _ in range(20):
+            stream.send(b"2000\r\n" + b"x" * 8192 + b"\r\n")
+        stream.send(b"0\r\n\r\n")
+        response = stream.read_response("POST")
+        assert (response.status, response.reason) == (413, "body-too-large")
+    except (NoResponse, OSError):
+        pass  # cut: bytes had gone upstream
+    assert exeat.one_record()["reason"] == "body-too-large"
+    assert all(r.body == b"" for r in raw.requests)
+    assert all(c.wait_closed() != "clean" for c in raw.connections if not c.ended) and all(c.ended != "clean" for c in raw.connections)
 
 
 def test_interim_responses_do_not_end_the_exchange(shared, raw):

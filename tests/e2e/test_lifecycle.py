@@ -1,6 +1,7 @@
 """Start, reload, stop; and the times after which nobody waits any longer."""
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -23,7 +24,7 @@ def test_it_says_when_it_is_ready_and_where(start):
 def test_it_listens_on_every_address_of_the_configuration(prepare):
     exeat = prepare()
     ports = [paths.free_port(), paths.free_port()]
-    exeat.write_config(exeat.config_text.replace("[127.0.0.1:0]", f'[127.0.0.1:{ports[0]}, "[::1]:{ports[1]}"]'))
+    exeat.write_config(re.sub(r"listen: .*", f'listen: [127.0.0.1:{ports[0]}, "[::1]:{ports[1]}"]', exeat.config_text))
     exeat.start()
     for address, port in (("127.0.0.1", ports[0]), ("::1", ports[1])):
         socket.create_connection((address, port)).close()

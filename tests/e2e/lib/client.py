@@ -71,12 +71,15 @@ class Stream:
         return head
 
     def take(self, count):
-        while len(self.buffer) < count:
-            if not self.fill():
-                data, self.buffer = self.buffer, b""
-                return data, False
-        data, self.buffer = self.buffer[:count], self.buffer[count:]
-        return data, True
+        """(bytes, whether all of them came)"""
+        pieces, left = [], count
+        while left:
+            if not self.buffer and not self.fill():
+                return b"".join(pieces), False
+            piece, self.buffer = self.buffer[:left], self.buffer[left:]
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces), True
 
     def take_line(self):
         while b"\r\n" not in self.buffer:
@@ -166,7 +169,7 @@ class Client:
         return stream, stream.request(head)
 
     def context(self, strict=False, trust=True, alpn=("http/1.1",), version=None):
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the system's roots would cost 30 ms each time
         if trust:
             context.load_verify_locations(self.ca)
         if strict:
@@ -185,7 +188,8 @@ class Client:
         context = context or self.context()
         if sni is not None and sni != authority.rsplit(":", 1)[0]:
             context.check_hostname = False
-        stream.sock = context.wrap_socket(stream.sock, server_hostname=name.strip("[]") or None, session=session)
+        stream.sock = context.wrap_socket(stream.sock, server_hostname=name.strip("[]") or None, session=session,
+                                          suppress_ragged_eofs=False)
         return stream
 
     def get(self, url, token=None, method="GET", headers=(), body=b""):

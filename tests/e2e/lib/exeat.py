@@ -62,7 +62,7 @@ class Exeat:
     """One configuration in a folder of its own, and the proxy that runs by it."""
 
     def __init__(self, folder, policies, roots, resolve=(), tasks=None, extra="", workers=2, namespace=None,
-                 listen="127.0.0.1:0", config=None):
+                 listen=None, config=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.namespace = namespace
@@ -78,7 +78,7 @@ class Exeat:
         if tasks is None:
             tasks = "".join(f"  - {{task: {t}, policy: ./{t}.yaml, token: {self.token(t)}}}\n" for t in policies)
         self.config_text = config or CONFIG.format(
-            listen=listen, workers=workers, extra=extra, roots=roots, tasks=tasks,
+            listen=listen or f"127.0.0.1:{paths.free_port()}", workers=workers, extra=extra, roots=roots, tasks=tasks,
             resolve=", ".join(f'"{line}"' for line in resolve))
         self.config = self.folder / "exeat.yaml"
         self.write_config(self.config_text)
@@ -159,10 +159,16 @@ class Exeat:
             self.write_policy(policy, task)
         if config is not None:
             self.write_config(config)
-        before = len(self.records("reload"))
-        self.signal(signal.SIGHUP)
-        paths.wait_until(lambda: len(self.records("reload")) > before, f"a reload record\n{self.stderr()}")
-        return self.records("reload")[before]
+        with open(self.audit, "rb") as log:
+            log.seek(0, os.SEEK_END)
+            seen = []
+
+            def recorded():
+                seen.append(log.read())
+                return next((line for line in b"".join(seen).split(b"\n")[:-1] if b'"kind":"reload"' in line), None)
+
+            self.signal(signal.SIGHUP)
+            return json.loads(paths.wait_until(recorded, f"a reload record\n{self.stderr()}"))
 
     def stop(self, seconds=20):
         """SIGTERM: the proxy ends, cleanly, and so does all that it started."""
@@ -209,10 +215,12 @@ class Exeat:
 
     def client_env(self, task="widgets"):
         """What a real client needs: the variables that `exeat env` prints, and nothing that the tests inherited."""
-        done = self.cli("env", "--config", self.config, "--task", task, "--format", "json")
+        done = self.cli("env", "--config", self.config, "--task", task)
         assert done.returncode == 0, done.stderr
-        return {"PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "LANG": "C.UTF-8",
-                "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", **json.loads(done.stdout)}
+        base = {"PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "LANG": "C.UTF-8",
+                "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1"}
+        out = subprocess.run(["/bin/sh", "-ec", done.stdout + "\nenv -0"], env=base, capture_output=True, text=True, check=True)
+        return dict(line.split("=", 1) for line in out.stdout.split("\0") if line)
 
     # --- its records ---
 

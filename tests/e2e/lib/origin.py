@@ -211,6 +211,13 @@ class Origin:
         return b"".join(bytes(c.received) for c in self.connections)
 
     def forget(self):
+        """As if new: a proxy's pool must not carry one test's connections into the next."""
+        had = self.connections
+        for connection in had:
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+        if had:
+            time.sleep(0.02)
         self.connections, self.accepted, self.failures, self.hellos = [], 0, [], []
 
     def stop(self):
@@ -245,7 +252,7 @@ class Origin:
         if self.context:
             time.sleep(self.delay_handshake)
             try:
-                sock = self.context.wrap_socket(sock, server_side=True)
+                sock = self.context.wrap_socket(sock, server_side=True, suppress_ragged_eofs=False)
             except (OSError, ssl.SSLError) as e:
                 self.failures.append(str(e))
                 sock.close()
