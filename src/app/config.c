@@ -54,6 +54,26 @@ static int read_item(struct schema_ctx *ctx, const struct schema_key *key, const
     return 0;
 }
 
+static int read_version(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+{
+    uint64_t version;
+    if (schema_number(ctx, key, value, &version) < 0)
+        return -1;
+    if (version != 1)
+        return schema_fail(ctx, value, "format %llu is not known; this version of exeat reads format 1",
+                           (unsigned long long)version);
+    *(uint64_t *)field = version;
+    return 0;
+}
+
+/* Nothing written is the default; an empty list would be a proxy that nobody can reach. */
+static int read_listen(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+{
+    if (value->kind == NODE_SEQUENCE && value->count == 0)
+        return schema_fail(ctx, value, "`listen` needs at least one address");
+    return schema_addresses(ctx, key, value, field);
+}
+
 static const struct schema_key audit_keys[] = {
     {"file", schema_text, offsetof(struct raw, audit.file) - offsetof(struct raw, audit)},
     {"rotate", schema_size, offsetof(struct raw, audit.rotate) - offsetof(struct raw, audit)},
@@ -124,8 +144,8 @@ static const char *const blocked_connect_words[] = {
 
 /* To add a key: a row here, a field in struct config, a line in the documentation of the configuration. */
 static const struct schema_key keys[] = {
-    {"exeat", schema_number, offsetof(struct raw, version), .min = 1, .max = 1},
-    {"listen", schema_addresses, offsetof(struct raw, listen), .min = 1, .max = CONFIG_LISTENERS_MAX},
+    {"exeat", read_version, offsetof(struct raw, version)},
+    {"listen", read_listen, offsetof(struct raw, listen), .max = CONFIG_LISTENERS_MAX},
     {"workers", schema_number, offsetof(struct raw, workers), .min = 1, .max = CONFIG_WORKERS_MAX},
     {"state", schema_text, offsetof(struct raw, state)},
     {"audit", schema_table, offsetof(struct raw, audit), .table = &audit_schema},

@@ -1,7 +1,11 @@
 # To add a unit test: write test_<folder>_<what>.c and add a line here. A test of several files also gets
 # tests_unit_test_x_SOURCES.
 UNIT_TESTS = \
+	%D%/test_app_bundle \
+	%D%/test_app_config \
+	%D%/test_app_config_errors \
 	%D%/test_app_env \
+	%D%/test_app_ipc \
 	%D%/test_audit_inflight \
 	%D%/test_audit_log \
 	%D%/test_audit_records \
@@ -16,10 +20,13 @@ UNIT_TESTS = \
 	%D%/test_policy_cases \
 	%D%/test_policy_errors \
 	%D%/test_policy_snapshot \
+	%D%/test_proxy_blockpage \
 	%D%/test_proxy_certs \
+	%D%/test_proxy_flow \
 	%D%/test_proxy_snapshot \
 	%D%/test_proxy_tasks \
 	%D%/test_regex \
+	%D%/test_sandbox_lockin \
 	%D%/test_tls_handshake \
 	%D%/test_tls_keeper \
 	%D%/test_tls_mint \
@@ -27,6 +34,7 @@ UNIT_TESTS = \
 	%D%/test_tls_server \
 	%D%/test_tls_verify
 
+%C%_test_app_config_errors_SOURCES = %D%/test_app_config_errors.c %D%/case_files.c %D%/case_files.h
 %C%_test_audit_log_SOURCES = %D%/test_audit_log.c %D%/audit_fixture.c %D%/audit_fixture.h
 %C%_test_audit_records_SOURCES = %D%/test_audit_records.c %D%/http_cases.c %D%/http_cases.h
 %C%_test_audit_threads_SOURCES = %D%/test_audit_threads.c %D%/audit_fixture.c %D%/audit_fixture.h
@@ -37,6 +45,14 @@ UNIT_TESTS = \
 %C%_test_policy_cases_SOURCES = %D%/test_policy_cases.c %D%/case_files.c %D%/case_files.h
 %C%_test_policy_errors_SOURCES = %D%/test_policy_errors.c %D%/case_files.c %D%/case_files.h
 %C%_test_proxy_certs_SOURCES = %D%/test_proxy_certs.c %D%/tls_fixture.c %D%/tls_fixture.h
+%C%_test_proxy_flow_SOURCES = \
+	%D%/audit_fixture.c \
+	%D%/audit_fixture.h \
+	%D%/fetch_world.c \
+	%D%/fetch_world.h \
+	%D%/test_proxy_flow.c \
+	%D%/tls_fixture.c \
+	%D%/tls_fixture.h
 %C%_test_tls_handshake_SOURCES = %D%/test_tls_handshake.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_keeper_SOURCES = %D%/test_tls_keeper.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_mint_SOURCES = %D%/test_tls_mint.c %D%/tls_fixture.c %D%/tls_fixture.h
