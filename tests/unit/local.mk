@@ -50,6 +50,8 @@ UNIT_TESTS = \
 	%D%/audit_fixture.h \
 	%D%/fetch_world.c \
 	%D%/fetch_world.h \
+	%D%/proxy_world.c \
+	%D%/proxy_world.h \
 	%D%/test_proxy_flow.c \
 	%D%/tls_fixture.c \
 	%D%/tls_fixture.h
