@@ -131,7 +131,8 @@ void bundle_free(struct bundle *b)
     free(b);
 }
 
-struct slice bundle_find(const struct bundle *b, enum bundle_kind kind, const char *name, const char **ret_name)
+struct slice bundle_find(const struct bundle *b, enum bundle_kind kind, const char *name,
+                         const char **ret_name)
 {
     for (size_t i = 0; i < b->count; i++) {
         const struct entry *entry = &b->entries[i];

@@ -11,16 +11,17 @@
 enum { BUNDLE_ENTRIES_MAX = 4096, BUNDLE_NAME_BYTES = 4096 };
 
 enum bundle_kind {
-    BUNDLE_CONFIG = 1,   /* the configuration; its name is the file's */
-    BUNDLE_POLICY,       /* by path, as the configuration writes it (resolved) */
-    BUNDLE_TOKEN,        /* by path: a token file's text */
-    BUNDLE_ROOTS,        /* the system's roots, PEM */
-    BUNDLE_EXTRA_ROOTS,  /* upstream.ca_file, PEM */
+    BUNDLE_CONFIG = 1,  /* the configuration; its name is the file's */
+    BUNDLE_POLICY,      /* by path, as the configuration writes it (resolved) */
+    BUNDLE_TOKEN,       /* by path: a token file's text */
+    BUNDLE_ROOTS,       /* the system's roots, PEM */
+    BUNDLE_EXTRA_ROOTS, /* upstream.ca_file, PEM */
     BUNDLE_KIND_END,
 };
 
 /* Writing: append entries, then seal. */
-MUST_USE int bundle_append(struct buf *out, enum bundle_kind kind, const char *name, struct slice text, struct err *e);
+MUST_USE int bundle_append(struct buf *out, enum bundle_kind kind, const char *name, struct slice text,
+                           struct err *e);
 /* Returns the descriptor of a sealed memfd. */
 MUST_USE int bundle_seal(const struct buf *entries, struct err *e);
 
@@ -32,4 +33,5 @@ void bundle_free(struct bundle *b);
 DEFINE_AUTO(bundle)
 /* The text of an entry; `name` NULL: the first of its kind.  ptr is NULL where there is none.
  * Slices and *ret_name point into the mapping. */
-struct slice bundle_find(const struct bundle *b, enum bundle_kind kind, const char *name, const char **ret_name);
+struct slice bundle_find(const struct bundle *b, enum bundle_kind kind, const char *name,
+                         const char **ret_name);

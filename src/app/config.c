@@ -45,7 +45,8 @@ struct raw_task {
 };
 
 /* A text and its place: for what is judged here and not by the schema. */
-static int read_item(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+static int read_item(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                     void *field)
 {
     struct schema_item item = {.line = value->line, .column = value->column};
     if (schema_text(ctx, key, value, &item.text) < 0)
@@ -54,7 +55,8 @@ static int read_item(struct schema_ctx *ctx, const struct schema_key *key, const
     return 0;
 }
 
-static int read_version(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+static int read_version(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                        void *field)
 {
     uint64_t version;
     if (schema_number(ctx, key, value, &version) < 0)
@@ -67,7 +69,8 @@ static int read_version(struct schema_ctx *ctx, const struct schema_key *key, co
 }
 
 /* Nothing written is the default; an empty list would be a proxy that nobody can reach. */
-static int read_listen(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+static int read_listen(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                       void *field)
 {
     if (value->kind == NODE_SEQUENCE && value->count == 0)
         return schema_fail(ctx, value, "`listen` needs at least one address");
@@ -80,8 +83,10 @@ static const struct schema_key audit_keys[] = {
     {"keep", schema_number, offsetof(struct raw, audit.keep) - offsetof(struct raw, audit), .max = 100000},
     {"full_urls", schema_bool, offsetof(struct raw, audit.full_urls) - offsetof(struct raw, audit)},
 };
-static const struct schema audit_schema = {
-    .what = "audit", .keys = audit_keys, .count = ARRAY_LEN(audit_keys), .size = sizeof((struct raw *)0)->audit};
+static const struct schema audit_schema = {.what = "audit",
+                                           .keys = audit_keys,
+                                           .count = ARRAY_LEN(audit_keys),
+                                           .size = sizeof((struct raw *)0)->audit};
 
 static const struct schema_key ca_keys[] = {
     {"cert", schema_text, offsetof(struct raw, ca.cert) - offsetof(struct raw, ca), .required = true},
@@ -101,18 +106,21 @@ static const struct schema upstream_schema = {.what = "upstream",
                                               .size = sizeof((struct raw *)0)->upstream};
 
 static const struct schema_key limits_keys[] = {
-    {"head_size", schema_size, offsetof(struct raw, limits.head_size) - offsetof(struct raw, limits), .min = 1024,
-     .max = CAP_HEAD_BYTES},
+    {"head_size", schema_size, offsetof(struct raw, limits.head_size) - offsetof(struct raw, limits),
+     .min = 1024, .max = CAP_HEAD_BYTES},
     {"connections_per_task", schema_number,
-     offsetof(struct raw, limits.connections_per_task) - offsetof(struct raw, limits), .min = 1, .max = 100000},
+     offsetof(struct raw, limits.connections_per_task) - offsetof(struct raw, limits), .min = 1,
+     .max = 100000},
 };
-static const struct schema limits_schema = {
-    .what = "limits", .keys = limits_keys, .count = ARRAY_LEN(limits_keys), .size = sizeof((struct raw *)0)->limits};
+static const struct schema limits_schema = {.what = "limits",
+                                            .keys = limits_keys,
+                                            .count = ARRAY_LEN(limits_keys),
+                                            .size = sizeof((struct raw *)0)->limits};
 
 enum { DAY_MS = 24 * 3600 * 1000 };
 #define TIMEOUT(name)                                                                                        \
     {                                                                                                        \
-        #name, schema_duration, offsetof(struct raw, timeouts.name) - offsetof(struct raw, timeouts),        \
+#name, schema_duration, offsetof(struct raw, timeouts.name) - offsetof(struct raw, timeouts),        \
             .min = 1, .max = DAY_MS                                                                          \
     }
 static const struct schema_key timeouts_keys[] = {
@@ -125,8 +133,10 @@ static const struct schema timeouts_schema = {.what = "timeouts",
                                               .size = sizeof((struct raw *)0)->timeouts};
 
 /* "policy" stands for what is not written. */
-static const char *const mode_words[] = {
-    [CONFIG_MODE_POLICY] = "policy", [CONFIG_MODE_ENFORCE] = "enforce", [CONFIG_MODE_MONITOR] = "monitor", NULL};
+static const char *const mode_words[] = {[CONFIG_MODE_POLICY] = "policy",
+                                         [CONFIG_MODE_ENFORCE] = "enforce",
+                                         [CONFIG_MODE_MONITOR] = "monitor",
+                                         NULL};
 
 static const struct schema_key task_keys[] = {
     {"task", read_item, offsetof(struct raw_task, name), .required = true},
@@ -261,7 +271,8 @@ static int parse_target(struct slice text, uint16_t port, struct fetch_address *
     struct slice host = end < 0 ? text : slice_first(text, (size_t)end);
     struct slice rest = end < 0 ? SLICE("") : slice_skip(text, (size_t)end + bracket);
     uint64_t number = port;
-    if (rest.len && (rest.ptr[0] != ':' || slice_to_u64(slice_skip(rest, 1), 65535, &number) < 0 || number == 0))
+    if (rest.len &&
+        (rest.ptr[0] != ':' || slice_to_u64(slice_skip(rest, 1), 65535, &number) < 0 || number == 0))
         return -1;
     return fetch_address_parse(slice_skip(host, bracket), (uint16_t)number, ret);
 }
@@ -289,7 +300,8 @@ static int parse_override(struct maker *m, struct slice text, struct fetch_overr
     struct http_authority authority;
     struct http_problem problem;
     ptrdiff_t end = authority_end(text);
-    if (end < 0 || http_authority_parse(&m->c->arena, slice_first(text, (size_t)end), 0, &authority, &problem) < 0)
+    if (end < 0 ||
+        http_authority_parse(&m->c->arena, slice_first(text, (size_t)end), 0, &authority, &problem) < 0)
         return -1;
     struct fetch_override o = {.host = text_of(m, authority.host), .port = authority.port};
     if (parse_target(slice_skip(text, (size_t)end + 1), o.port, &o.to) < 0)
@@ -312,8 +324,8 @@ static void make_resolve(struct maker *m, const struct schema_texts *texts)
 
 static bool is_name_char(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' || c == '_' ||
-           c == '-';
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' ||
+           c == '_' || c == '-';
 }
 
 bool config_task_name_ok(struct slice name)
@@ -328,18 +340,21 @@ static void check_task(struct maker *m, const struct raw_task *raw, const struct
 {
     if (!config_task_name_ok(raw->name.text))
         problems_add(m->problems, t->line, t->column,
-                     "a task's name has 1 to %d letters, digits, dots, dashes and underscores", TASK_NAME_BYTES);
+                     "a task's name has 1 to %d letters, digits, dots, dashes and underscores",
+                     TASK_NAME_BYTES);
     if (t->token && t->token_file)
         problems_add(m->problems, t->line, t->column, "task `%s` has both `token` and `token_file`", t->name);
     if (!t->token && !t->token_file && t->source_count == 0)
         problems_add(m->problems, t->line, t->column,
-                     "task `%s` can never be recognised: give it a `token`, a `token_file` or `sources`", t->name);
+                     "task `%s` can never be recognised: give it a `token`, a `token_file` or `sources`",
+                     t->name);
     if (raw->token.len > TOKEN_BYTES_MAX)
         problems_add(m->problems, t->line, t->column, "task `%s`: a token has at most %d bytes", t->name,
                      TOKEN_BYTES_MAX);
     const struct config_task *same = config_find_task(m->c, t->name);
     if (same && same != t)
-        problems_add(m->problems, t->line, t->column, "task `%s` stands in line %u already", t->name, same->line);
+        problems_add(m->problems, t->line, t->column, "task `%s` stands in line %u already", t->name,
+                     same->line);
 }
 
 static void make_sources(struct maker *m, const struct schema_cidrs *from, struct config_task *t)
@@ -399,7 +414,8 @@ static void make_paths(struct maker *m, const struct raw *raw)
     if (raw->audit.file.ptr)
         c->audit.file = path_of(m, raw->audit.file);
     else
-        c->audit.file = raw->state.ptr ? path_in_state(m, "audit.jsonl") : EXEAT_LOCALSTATEDIR "/log/exeat/audit.jsonl";
+        c->audit.file =
+            raw->state.ptr ? path_in_state(m, "audit.jsonl") : EXEAT_LOCALSTATEDIR "/log/exeat/audit.jsonl";
     c->ca.cert = raw->ca.cert.ptr ? path_of(m, raw->ca.cert) : path_in_state(m, "ca.pem");
     c->ca.key = raw->ca.key.ptr ? path_of(m, raw->ca.key) : path_in_state(m, "ca.key");
     c->upstream.ca_file = path_of(m, raw->upstream.ca_file);
@@ -460,7 +476,8 @@ int config_parse(struct slice text, struct problems *problems, struct config **r
     return 0;
 }
 
-int config_load(const char *path, problem_report *report, void *report_arg, struct config **ret, struct err *e)
+int config_load(const char *path, problem_report *report, void *report_arg, struct config **ret,
+                struct err *e)
 {
     AUTO_BUF text = BUF_INIT(CAP_DOCUMENT_BYTES);
     if (io_read_file(path, &text, e) < 0)

@@ -23,7 +23,7 @@ enum config_mode { CONFIG_MODE_POLICY, CONFIG_MODE_ENFORCE, CONFIG_MODE_MONITOR 
 
 struct config_task {
     const char *name;
-    const char *policy;     /* path */
+    const char *policy; /* path */
     enum config_mode mode;
     const char *token;      /* NULL: none written here */
     const char *token_file; /* path; NULL: none */

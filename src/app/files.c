@@ -68,7 +68,8 @@ static bool policy_is_packed(const struct packer *p, size_t task)
 static void pack_task(struct packer *p, size_t i)
 {
     const struct config_task *t = &p->config->tasks[i];
-    if (!policy_is_packed(p, i) && pack_file(p, BUNDLE_POLICY, t->policy, CAP_DOCUMENT_BYTES, t->line, t->column) < 0)
+    if (!policy_is_packed(p, i) &&
+        pack_file(p, BUNDLE_POLICY, t->policy, CAP_DOCUMENT_BYTES, t->line, t->column) < 0)
         return; /* told */
     if (!t->token_file)
         return;
@@ -103,7 +104,8 @@ int files_pack(const struct files_source *source, struct err *e)
     struct problems problems = {
         .file = source->config, .report = source->report, .report_arg = source->arg, .first = e};
     AUTO(config) *config = NULL;
-    if (read_text(source, source->config, &text, e) < 0 || config_parse(buf_slice(&text), &problems, &config) < 0)
+    if (read_text(source, source->config, &text, e) < 0 ||
+        config_parse(buf_slice(&text), &problems, &config) < 0)
         return -1;
     if (config->has_tokens)
         warn_if_readable(source, source->config);

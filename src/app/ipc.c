@@ -94,7 +94,8 @@ static void attach(struct msghdr *m, union control *control, const int *fds, siz
     memcpy(CMSG_DATA(c), fds, bytes);
 }
 
-int ipc_send(struct ipc *c, enum ipc_type type, struct slice payload, const int *fds, size_t fd_count, struct err *e)
+int ipc_send(struct ipc *c, enum ipc_type type, struct slice payload, const int *fds, size_t fd_count,
+             struct err *e)
 {
     const char *problem = forbidden(type, c->self, c->peer, c->phase, fd_count);
     if (problem || payload.len > CAP_IPC_MESSAGE_BYTES - sizeof(struct header))
@@ -122,7 +123,8 @@ static void collect(struct msghdr *m, struct ipc_message *ret)
     }
 }
 
-static int judge(const struct ipc *c, const struct msghdr *m, size_t len, struct ipc_message *ret, struct err *e)
+static int judge(const struct ipc *c, const struct msghdr *m, size_t len, struct ipc_message *ret,
+                 struct err *e)
 {
     struct header h;
     if (len < sizeof h || (m->msg_flags & (MSG_TRUNC | MSG_CTRUNC)))

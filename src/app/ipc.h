@@ -34,7 +34,8 @@ struct ipc_keeper_setup { /* descriptors: certificate and key file unless epheme
     bool create;    /* the files are empty: make a CA and write it there */
 };
 
-struct ipc_proxy_setup { /* descriptors: bundle, audit folder, in-flight table, listeners, sockets to the keeper */
+struct ipc_proxy_setup { /* descriptors: bundle, audit folder, in-flight table, listeners, sockets to the
+                            keeper */
     char version[IPC_VERSION_BYTES];
     char run[IPC_RUN_BYTES];
     char audit_name[IPC_NAME_BYTES];
@@ -70,8 +71,8 @@ MUST_USE int ipc_open(struct ipc *c, int fd, enum ipc_end self, enum ipc_end pee
 void ipc_close(struct ipc *c); /* safe on a zeroed or closed one */
 
 /* `fds` stay the caller's. */
-MUST_USE int ipc_send(struct ipc *c, enum ipc_type type, struct slice payload, const int *fds, size_t fd_count,
-                      struct err *e);
+MUST_USE int ipc_send(struct ipc *c, enum ipc_type type, struct slice payload, const int *fds,
+                      size_t fd_count, struct err *e);
 
 enum ipc_result {
     IPC_GOT,

@@ -139,8 +139,8 @@ static void fill_settings(struct load *l)
     };
 }
 
-int load_bundle(const struct bundle *b, enum load_depth depth, problem_report *report, void *arg, struct load **ret,
-                struct err *e)
+int load_bundle(const struct bundle *b, enum load_depth depth, problem_report *report, void *arg,
+                struct load **ret, struct err *e)
 {
     AUTO(load) *load = calloc(1, sizeof *load);
     if (!load)

@@ -30,7 +30,7 @@ struct role_state {
     struct inflight *inflight;
     struct proxy *proxy;
     char note[LOCKIN_NOTE_BYTES];
-    int drained; /* eventfd(2): the last connection is gone */
+    int drained;     /* eventfd(2): the last connection is gone */
     int64_t stop_at; /* clock_mono_ns; 0: not stopping */
 };
 
@@ -44,8 +44,8 @@ static int receive_setup(struct role_state *r, struct err *e)
         return err_set(e, "the proxy and exeat are of different versions");
     struct ipc_proxy_setup *s = &r->setup;
     s->run[sizeof s->run - 1] = s->audit_name[sizeof s->audit_name - 1] = '\0';
-    if (s->listeners == 0 || s->listeners > IPC_LISTENERS_MAX || s->workers == 0 || s->workers > IPC_WORKERS_MAX ||
-        m->fd_count != FD_LISTENERS + s->listeners + s->workers)
+    if (s->listeners == 0 || s->listeners > IPC_LISTENERS_MAX || s->workers == 0 ||
+        s->workers > IPC_WORKERS_MAX || m->fd_count != FD_LISTENERS + s->listeners + s->workers)
         return err_set(e, "malformed setup");
     return 0;
 }
@@ -92,7 +92,8 @@ static int open_log(struct role_state *r, struct audit_options *options, struct 
     return audit_open(options, &r->log, e);
 }
 
-static int record(struct role_state *r, enum audit_kind kind, const char *outcome, const char *detail, struct err *e)
+static int record(struct role_state *r, enum audit_kind kind, const char *outcome, const char *detail,
+                  struct err *e)
 {
     const struct audit_event event = {.kind = kind, .ns = -1, .outcome = outcome, .detail = detail};
     return audit_write_now(r->log, &event, e);
@@ -140,7 +141,8 @@ static void raise_descriptors(void)
     }
 }
 
-static int prepare(struct role_state *r, struct proxy_snapshot **ret, struct audit_options *ret_audit, struct err *e)
+static int prepare(struct role_state *r, struct proxy_snapshot **ret, struct audit_options *ret_audit,
+                   struct err *e)
 {
     if (receive_setup(r, e) < 0 || read_listeners(r, e) < 0)
         return -1;
@@ -278,7 +280,8 @@ static void finish(struct role_state *r, enum ending ending)
     struct ipc_stopped end = {0};
     audit_head(r->log, &end.seq, end.hash);
     audit_close(r->log);
-    if (ending == ENDING_STOPPED && ipc_send(r->ipc, IPC_STOPPED, slice_of((const char *)&end, sizeof end), NULL, 0, NULL) < 0)
+    if (ending == ENDING_STOPPED &&
+        ipc_send(r->ipc, IPC_STOPPED, slice_of((const char *)&end, sizeof end), NULL, 0, NULL) < 0)
         log_warn("the supervisor does not listen");
 }
 

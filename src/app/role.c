@@ -15,13 +15,9 @@
 
 /* What a role may know of the environment.  Sanitizers are told by theirs where to report. */
 static const char *const environment_kept[] = {
-    "LANG",
-    "TZ",
+    "LANG",         "TZ",
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    "ASAN_OPTIONS",
-    "LSAN_OPTIONS",
-    "TSAN_OPTIONS",
-    "UBSAN_OPTIONS",
+    "ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS",
 #endif
 };
 

@@ -27,7 +27,8 @@ struct run {
     struct policy *policy;
     struct loop_child child;
     char id[RUN_ID_BYTES];
-    char state[PATH_MAX - 100], log[PATH_MAX], private[PATH_MAX]; /* private: the trust files, gone at the end */
+    char state[PATH_MAX - 100], log[PATH_MAX],
+        private[PATH_MAX]; /* private: the trust files, gone at the end */
     char token[2 * TOKEN_RANDOM + 1];
     struct buf config;
     struct files_given given[2];
@@ -129,7 +130,8 @@ static void on_end(void *arg, enum supervisor_end end)
 
 static int prepare(struct run *r, struct err *e)
 {
-    if (policy_compile(r->o->policy_name, r->o->policy, r->o->default_task, print_problem, r, &r->policy, e) < 0)
+    if (policy_compile(r->o->policy_name, r->o->policy, r->o->default_task, print_problem, r, &r->policy, e) <
+        0)
         return -1;
     if (make_places(r, e) < 0 || make_token(r, e) < 0 || make_config(r, e) < 0)
         return -1;
@@ -168,7 +170,8 @@ static void on_child_end(struct loop_child *child, int status)
 static void say_what_holds(const struct run *r)
 {
     const struct load *load = supervisor_load(r->supervisor);
-    log_info("there is no jail in this version: only the environment leads %s through the proxy", r->o->command[0]);
+    log_info("there is no jail in this version: only the environment leads %s through the proxy",
+             r->o->command[0]);
     if (policy_mode(load->policies[0]) == POLICY_MONITOR)
         log_info("mode monitor: what the policy does not allow leaves all the same, and is recorded");
 }

@@ -92,8 +92,10 @@ static int launch(struct supervisor *s, int bundle_fd, struct err *e)
     int result = supervisor_setup_proxy(s, bundle_fd, sockets, e);
     for (unsigned i = 0; i < s->workers; i++)
         close(sockets[i]);
-    if (result < 0 || supervisor_await(&s->keeper, &ca_pem, e) < 0)
+    if (result < 0)
         return -1;
+    if (supervisor_await(&s->keeper, &ca_pem, e) < 0)
+        return s->o.ephemeral_ca ? -1 : err_wrap(e, "%s, %s", s->load->config->ca.cert, s->load->config->ca.key);
     /* While the proxy compiles. */
     if (write_trust(s, buf_slice(&ca_pem), bundle_fd, e) < 0)
         return -1;
@@ -116,7 +118,8 @@ static void watch(struct supervisor *s)
 static int start(struct supervisor *s, struct err *e)
 {
     /* First, since executing and linking them takes as long as reading and compiling here. */
-    if (role_spawn("proxy", IPC_PROXY, &s->proxy, e) < 0 || role_spawn("keeper", IPC_KEEPER, &s->keeper, e) < 0)
+    if (role_spawn("proxy", IPC_PROXY, &s->proxy, e) < 0 ||
+        role_spawn("keeper", IPC_KEEPER, &s->keeper, e) < 0)
         return -1;
     AUTO_FD int bundle = read_configuration(s, &s->load, e);
     if (bundle < 0)
@@ -131,7 +134,8 @@ static int start(struct supervisor *s, struct err *e)
     return 0;
 }
 
-int supervisor_start(struct loop *loop, const struct supervisor_options *o, struct supervisor **ret, struct err *e)
+int supervisor_start(struct loop *loop, const struct supervisor_options *o, struct supervisor **ret,
+                     struct err *e)
 {
     AUTO(supervisor) *s = calloc(1, sizeof *s);
     if (!s)
@@ -321,7 +325,8 @@ static void on_keeper_end(struct loop_child *child, int status)
     if (s->stopping || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
         return;
     log_error("the keeper has ended (%s %d): names without a certificate get 503 keeper-unavailable until %s",
-              WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+              WIFSIGNALED(status) ? "signal" : "status",
+              WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
               s->o.ephemeral_ca ? "the next start" : "SIGHUP or a restart");
 }
 

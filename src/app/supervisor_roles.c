@@ -107,7 +107,8 @@ int supervisor_setup_proxy(struct supervisor *s, int bundle, const int *sockets,
     count += s->listeners.count;
     memcpy(fds + count, sockets, s->workers * sizeof(int));
     count += s->workers;
-    return ipc_send(&s->proxy.ipc, IPC_PROXY_SETUP, slice_of((const char *)&setup, sizeof setup), fds, count, e);
+    return ipc_send(&s->proxy.ipc, IPC_PROXY_SETUP, slice_of((const char *)&setup, sizeof setup), fds, count,
+                    e);
 }
 
 int supervisor_await(struct role *r, struct buf *ret_text, struct err *e)
@@ -126,7 +127,9 @@ int supervisor_await(struct role *r, struct buf *ret_text, struct err *e)
     }
     if (m.type == IPC_READY) {
         r->ipc.phase = IPC_SERVING;
-        return !ret_text || buf_append(ret_text, m.payload) == 0 ? 0 : err_set(e, "the %s says too much", r->name);
+        return !ret_text || buf_append(ret_text, m.payload) == 0
+                   ? 0
+                   : err_set(e, "the %s says too much", r->name);
     }
     ipc_text(&m, text, sizeof text);
     ipc_message_close(&m);

@@ -8,14 +8,16 @@ struct proxy_options {
 };
 
 static const struct option_row rows[] = {
-    OPTION_TEXT(struct proxy_options, config, "config", "FILE", "the configuration (default: " DEFAULT_CONFIG ")"),
+    OPTION_TEXT(struct proxy_options, config, "config", "FILE",
+                "the configuration (default: " DEFAULT_CONFIG ")"),
 };
 
 static const struct option_usage usage = {
     .synopsis = "exeat proxy [--config FILE]",
-    .about = "Serves the tasks of the configuration, each by its own policy, until SIGTERM or SIGINT.  The first\n"
-             "lets requests in progress finish (timeouts.shutdown), a second ends at once.  SIGHUP reads the\n"
-             "configuration and all policies again: all of it takes effect, or nothing.",
+    .about =
+        "Serves the tasks of the configuration, each by its own policy, until SIGTERM or SIGINT.  The first\n"
+        "lets requests in progress finish (timeouts.shutdown), a second ends at once.  SIGHUP reads the\n"
+        "configuration and all policies again: all of it takes effect, or nothing.",
     .rows = rows,
     .count = ARRAY_LEN(rows),
 };

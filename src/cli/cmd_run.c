@@ -16,9 +16,11 @@ struct options {
 };
 
 static const struct option_row rows[] = {
-    OPTION_TEXT(struct options, policy, "policy", "FILE", "the policy (default: " PROJECT_POLICY " of the project)"),
+    OPTION_TEXT(struct options, policy, "policy", "FILE",
+                "the policy (default: " PROJECT_POLICY " of the project)"),
     OPTION_TEXT(struct options, task, "task", "NAME", "the task's name in the log"),
-    OPTION_TEXT(struct options, mode, "mode", "MODE", "enforce, or monitor: let pass and record what would be blocked"),
+    OPTION_TEXT(struct options, mode, "mode", "MODE",
+                "enforce, or monitor: let pass and record what would be blocked"),
     OPTION_FLAG(struct options, quiet, "quiet", "no summary at the end"),
     OPTION_LATER("rw", "DIR", "a folder that the command may write"),
     OPTION_LATER("ro", "DIR", "a folder that the command may read"),
@@ -29,10 +31,11 @@ static const struct option_row rows[] = {
 
 static const struct option_usage usage = {
     .synopsis = "exeat run [OPTION]... [--] COMMAND [ARGUMENT]...",
-    .about = "Starts a command whose requests go through a proxy of its own, judged by the project's policy and\n"
-             "recorded.  In this version only environment variables lead the command through the proxy; a program\n"
-             "that ignores them is not held back.  Exits as the command does (128+n for signal n), with 125 when\n"
-             "exeat itself fails, 126 or 127 when the command cannot be executed or found.",
+    .about =
+        "Starts a command whose requests go through a proxy of its own, judged by the project's policy and\n"
+        "recorded.  In this version only environment variables lead the command through the proxy; a program\n"
+        "that ignores them is not held back.  Exits as the command does (128+n for signal n), with 125 when\n"
+        "exeat itself fails, 126 or 127 when the command cannot be executed or found.",
     .rows = rows,
     .count = ARRAY_LEN(rows),
     .stop_at_operand = true,

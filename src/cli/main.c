@@ -31,9 +31,10 @@ static void print_commands(int available)
 
 static int print_help(void)
 {
-    printf("usage: exeat COMMAND [OPTION]...\n\n"
-           "A proxy that lets a program reach only what its task's policy names, and records every decision.\n\n"
-           "commands:\n");
+    printf(
+        "usage: exeat COMMAND [OPTION]...\n\n"
+        "A proxy that lets a program reach only what its task's policy names, and records every decision.\n\n"
+        "commands:\n");
     print_commands(1);
     printf("\nnot available in this version yet:\n");
     print_commands(0);

@@ -96,7 +96,8 @@ static enum option_result explain_wrong(const char *command, int result, char *c
     return OPTIONS_WRONG;
 }
 
-enum option_result options_parse(const struct option_usage *u, int argc, char **argv, void *into, int *ret_first)
+enum option_result options_parse(const struct option_usage *u, int argc, char **argv, void *into,
+                                 int *ret_first)
 {
     struct option longs[OPTIONS_MAX + 2];
     fill_long(u, longs);

@@ -4,7 +4,8 @@
  *     static const struct option_row rows[] = {
  *         OPTION_FLAG(struct check_options, json, "json", "one JSON object a line"),
  *         OPTION_TEXT(struct check_options, task, "task", "NAME", "judge as this task"),
- *         OPTION_LIST(struct check_options, headers, "header", "NAME: VALUE", "a header field; may be repeated"),
+ *         OPTION_LIST(struct check_options, headers, "header", "NAME: VALUE", "a header field; may be
+ * repeated"),
  *     };
  */
 #pragma once
@@ -35,10 +36,22 @@ struct option_row {
     size_t offset; /* into the command's own struct */
 };
 
-#define OPTION_FLAG(type, member, name, help) {OPTION_KIND_FLAG, name, NULL, help, offsetof(type, member)}
-#define OPTION_TEXT(type, member, name, value, help) {OPTION_KIND_TEXT, name, value, help, offsetof(type, member)}
-#define OPTION_LIST(type, member, name, value, help) {OPTION_KIND_LIST, name, value, help, offsetof(type, member)}
-#define OPTION_LATER(name, value, help) {OPTION_KIND_LATER, name, value, help, 0}
+#define OPTION_FLAG(type, member, name, help)                                                                \
+    {                                                                                                        \
+        OPTION_KIND_FLAG, name, NULL, help, offsetof(type, member)                                           \
+    }
+#define OPTION_TEXT(type, member, name, value, help)                                                         \
+    {                                                                                                        \
+        OPTION_KIND_TEXT, name, value, help, offsetof(type, member)                                          \
+    }
+#define OPTION_LIST(type, member, name, value, help)                                                         \
+    {                                                                                                        \
+        OPTION_KIND_LIST, name, value, help, offsetof(type, member)                                          \
+    }
+#define OPTION_LATER(name, value, help)                                                                      \
+    {                                                                                                        \
+        OPTION_KIND_LATER, name, value, help, 0                                                              \
+    }
 
 struct option_usage {
     const char *synopsis; /* "exeat check [OPTION]… METHOD URL": for --help, may have several lines */

@@ -67,8 +67,8 @@ int landlock_role(enum lockin_role role, const struct lockin_paths *paths, struc
     AUTO_FD int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
     if (ruleset < 0)
         return err_sys(e, "Landlock: cannot make rules");
-    if (role == LOCKIN_PROXY &&
-        (grant(ruleset, paths->audit_dir, log_rights & attr.handled_access_fs) < 0 || grant_reads(ruleset) < 0))
+    if (role == LOCKIN_PROXY && (grant(ruleset, paths->audit_dir, log_rights & attr.handled_access_fs) < 0 ||
+                                 grant_reads(ruleset) < 0))
         return err_sys(e, "Landlock: cannot add a rule");
     if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
         return err_sys(e, "Landlock: cannot apply the rules");

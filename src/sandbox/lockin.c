@@ -55,7 +55,8 @@ int lockin_apply(enum lockin_role role, const struct lockin_paths *paths, char r
     int abi = landlock_role(role, paths, e);
     if (abi < 0 || (!SANITIZED && seccomp_role(role, e) < 0))
         return -1;
-    int used = snprintf(ret_note, LOCKIN_NOTE_BYTES, "%s, ", SANITIZED ? "no seccomp (sanitizers)" : "seccomp");
+    int used =
+        snprintf(ret_note, LOCKIN_NOTE_BYTES, "%s, ", SANITIZED ? "no seccomp (sanitizers)" : "seccomp");
     size_t left = LOCKIN_NOTE_BYTES - (size_t)used;
     if (abi > 0)
         snprintf(ret_note + used, left, "Landlock ABI %d", abi);

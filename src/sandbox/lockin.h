@@ -20,5 +20,5 @@ struct lockin_paths {
 enum { LOCKIN_NOTE_BYTES = 120 };
 
 /* For a process with one thread.  `ret_note`: what holds now, for the log's start record. */
-MUST_USE int lockin_apply(enum lockin_role role, const struct lockin_paths *paths, char ret_note[LOCKIN_NOTE_BYTES],
-                          struct err *e);
+MUST_USE int lockin_apply(enum lockin_role role, const struct lockin_paths *paths,
+                          char ret_note[LOCKIN_NOTE_BYTES], struct err *e);

@@ -1,6 +1,7 @@
 #include "sandbox/seccomp.h"
 
 #include <errno.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -22,34 +23,27 @@ static const struct row {
 #undef KILL
 };
 
-/* Calls that depend on their arguments; a row has up to three conditions, all of which must hold. */
+/* Calls that depend on their arguments; all conditions of a row must hold. */
 static const struct filter {
     unsigned roles;
     uint32_t action;
     int call;
     unsigned count;
-    struct scmp_arg_cmp on[3];
+    struct scmp_arg_cmp on[2];
 } filters[] = {
-#define ARG(n, ...) {(n), __VA_ARGS__}
-    /* No memory is both data and code: what arrives over the network never runs. */
-    {K | P, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, {ARG(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)}},
-    {K | P, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, {ARG(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)}},
-    /* Threads, no processes.  clone3 hides its flags in memory: ENOSYS lets the C library use clone. */
-    {P, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, {ARG(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM)}},
-    {K | P, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0, {{0}}},
-    {P, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, {ARG(0, SCMP_CMP_EQ, PR_SET_NAME)}},
-    /* TCP, DNS, addresses of interfaces; no raw sockets, even where we run as root. */
-    {P, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, {ARG(0, SCMP_CMP_EQ, AF_INET), ARG(1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM)}},
-    {P, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, {ARG(0, SCMP_CMP_EQ, AF_INET), ARG(1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM)}},
-    {P, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, {ARG(0, SCMP_CMP_EQ, AF_INET6), ARG(1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM)}},
-    {P, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, {ARG(0, SCMP_CMP_EQ, AF_INET6), ARG(1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM)}},
-    {P, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, {ARG(0, SCMP_CMP_EQ, AF_NETLINK), ARG(2, SCMP_CMP_EQ, 0 /* NETLINK_ROUTE */)}},
-    {K | P, SCMP_ACT_KILL_PROCESS, SCMP_SYS(socket), 1, {ARG(0, SCMP_CMP_GT, AF_NETLINK)}}, /* packet, vsock, alg, … */
-    {P, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, {ARG(1, SCMP_CMP_EQ, FIONBIO)}},
-    {P, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, {ARG(1, SCMP_CMP_EQ, FIONREAD)}},
-    /* Reading our own limits; no other process's, and no new ones. */
-    {P, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, {ARG(0, SCMP_CMP_EQ, 0), ARG(2, SCMP_CMP_EQ, 0)}},
-#undef ARG
+/* clang-format off */
+#define EQ(n, value)         {(n), SCMP_CMP_EQ, (value), 0}
+#define ABOVE(n, value)      {(n), SCMP_CMP_GT, (value), 0}
+#define BITS(n, mask, value) {(n), SCMP_CMP_MASKED_EQ, (mask), (value)}
+#define CALL_IF(roles, action, name, why, ...)                                                               \
+    {(roles), SCMP_ACT_##action, SCMP_SYS(name),                                                             \
+     sizeof((struct scmp_arg_cmp[]){__VA_ARGS__}) / sizeof(struct scmp_arg_cmp), {__VA_ARGS__}},
+/* clang-format on */
+#include "sandbox/calls_if.def"
+#undef EQ
+#undef ABOVE
+#undef BITS
+#undef CALL_IF
 };
 
 static int add_rows(scmp_filter_ctx ctx, enum lockin_role role)
@@ -67,6 +61,10 @@ static int add_rows(scmp_filter_ctx ctx, enum lockin_role role)
 
 static int add_filters(scmp_filter_ctx ctx, enum lockin_role role)
 {
+    /* Its flags lie in memory, where no filter sees them: ENOSYS makes the C library use clone. */
+    int hidden = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    if (hidden < 0)
+        return hidden;
     for (size_t i = 0; i < ARRAY_LEN(filters); i++) {
         const struct filter *f = &filters[i];
         if (!(f->roles & role))
@@ -85,7 +83,7 @@ int seccomp_role(enum lockin_role role, struct err *e)
         return err_set(e, "seccomp: no memory");
     int result = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (result == 0)
-        result = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: a dozen steps, not a hundred */
+        result = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: ten steps, not a hundred */
     if (result == 0)
         result = add_rows(ctx, role);
     if (result == 0)

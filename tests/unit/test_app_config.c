@@ -47,24 +47,25 @@ static void what_is_not_written_has_its_default(void **state)
 static void the_configuration_of_the_manual_is_read_whole(void **state)
 {
     (void)state;
-    AUTO(config) *c = parse("/etc/exeat/exeat.yaml", "exeat: 1\n"
-                                                     "listen: [127.0.0.1:3128, '[::1]:3129']\n"
-                                                     "workers: 2\n"
-                                                     "state: ./state\n"
-                                                     "audit: {file: ./audit.jsonl, rotate: 1MiB, keep: 3}\n"
-                                                     "ca: {cert: ./ca.pem, key: /secret/ca.key}\n"
-                                                     "blocked_connect: refuse\n"
-                                                     "upstream:\n"
-                                                     "  ca_file: ./more-roots.pem\n"
-                                                     "  resolve: ['api.test:443:127.0.0.1:8443']\n"
-                                                     "timeouts: {shutdown: 250ms}\n"
-                                                     "tasks:\n"
-                                                     "  - {task: widgets, policy: ./widgets.yaml, token: s3cret}\n"
-                                                     "  - task: gadgets\n"
-                                                     "    policy: ../gadgets.yaml\n"
-                                                     "    token_file: ./gadgets.token\n"
-                                                     "    sources: [10.1.2.0/24, fd00::/8]\n"
-                                                     "    mode: monitor\n");
+    AUTO(config) *c =
+        parse("/etc/exeat/exeat.yaml", "exeat: 1\n"
+                                       "listen: [127.0.0.1:3128, '[::1]:3129']\n"
+                                       "workers: 2\n"
+                                       "state: ./state\n"
+                                       "audit: {file: ./audit.jsonl, rotate: 1MiB, keep: 3}\n"
+                                       "ca: {cert: ./ca.pem, key: /secret/ca.key}\n"
+                                       "blocked_connect: refuse\n"
+                                       "upstream:\n"
+                                       "  ca_file: ./more-roots.pem\n"
+                                       "  resolve: ['api.test:443:127.0.0.1:8443']\n"
+                                       "timeouts: {shutdown: 250ms}\n"
+                                       "tasks:\n"
+                                       "  - {task: widgets, policy: ./widgets.yaml, token: s3cret}\n"
+                                       "  - task: gadgets\n"
+                                       "    policy: ../gadgets.yaml\n"
+                                       "    token_file: ./gadgets.token\n"
+                                       "    sources: [10.1.2.0/24, fd00::/8]\n"
+                                       "    mode: monitor\n");
     assert_int_equal(c->listen_count, 2);
     assert_int_equal(c->listen[1].address.family, AF_INET6);
     assert_int_equal(c->workers, 2);

@@ -1,5 +1,5 @@
-/* Parses the configurations of tests/cases/config-errors.  Each ends in lines `# expect: LINE:COLUMN: message`:
- * exactly these must be reported, in this order. */
+/* Parses the configurations of tests/cases/config-errors.  Each ends in lines `# expect: LINE:COLUMN:
+ * message`: exactly these must be reported, in this order. */
 #include "app/config.h"
 #include "case_files.h"
 

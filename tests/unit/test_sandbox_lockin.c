@@ -156,7 +156,8 @@ static int probe_kill(void)
 
 static int probe_executable_memory(void)
 {
-    return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? errno : 0;
+    return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? errno
+                                                                                                     : 0;
 }
 
 static int probe_make_executable(void)
@@ -335,10 +336,11 @@ static void a_proxy_can_dial_and_write_its_log(void **state)
 static void without_a_profile_the_probes_work(void **state)
 {
     (void)state;
-    static probe *const harmless[] = {probe_talk,      probe_memory,     probe_open_passwd, probe_read_outside,
-                                      probe_list_root, probe_log,        probe_socket_tcp,  probe_socket_unix,
-                                      probe_fork,      probe_thread,     probe_kill,        probe_executable_memory,
-                                      probe_vm_read,   probe_socket_diag};
+    static probe *const harmless[] = {probe_talk,         probe_memory,      probe_open_passwd,
+                                      probe_read_outside, probe_list_root,   probe_log,
+                                      probe_socket_tcp,   probe_socket_unix, probe_fork,
+                                      probe_thread,       probe_kill,        probe_executable_memory,
+                                      probe_vm_read,      probe_socket_diag};
     for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
         assert_int_equal(harmless[i](), 0);
 }
