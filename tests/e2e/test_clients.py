@@ -164,8 +164,9 @@ def test_curl_uploads_in_chunks_up_to_the_limit(shared, nginx):
 
     assert post(60_000).stdout == b"200"
     mark = shared.mark()
-    assert post(200_000).stdout != b"200"
-    assert shared.one_record(mark)["reason"] == "body-too-large"
+    post(200_000)  # nginx has answered before it has read the body: its answer may come first
+    record = shared.one_record(mark)
+    assert record["reason"] == "body-too-large" and record["sent"] < 100_000
 
 
 def test_curl_reuses_its_connection_and_so_does_exeat(start, nginx):

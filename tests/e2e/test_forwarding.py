@@ -289,6 +289,7 @@ def test_a_pooled_connection_that_has_gone_is_not_the_clients_problem(shared, ra
     stream = shared.client().tunnel("raw.test:443")
     for _ in range(5):
         assert stream.request(b"GET / HTTP/1.1\r\nHost: raw.test\r\n\r\n").status == 200
+        time.sleep(0.05)  # so that its going is there to be seen
 
 
 def test_bytes_on_an_idle_connection_upstream_are_never_an_answer(shared, raw):

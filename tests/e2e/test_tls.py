@@ -4,6 +4,7 @@ import datetime
 import socket
 import ssl
 import time
+import warnings
 
 import pytest
 
@@ -35,7 +36,9 @@ def test_both_versions_are_spoken(shared, raw, version):
 
 def test_old_versions_are_refused(shared, raw):
     client = shared.client()
-    context = client.context(version=ssl.TLSVersion.TLSv1_1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context = client.context(version=ssl.TLSVersion.TLSv1_1)
     context.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.raises((ssl.SSLError, ConnectionError)):
         client.tunnel("raw.test:443", context=context)
