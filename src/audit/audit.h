@@ -39,6 +39,7 @@ struct audit_event {
         *upstream_via; /* address NULL: no upstream */
     uint16_t upstream_port;
     const char *client_address;
+    bool begun; /* let through while the log worked: taken even where it does not now, and written later */
     const char *detail;  /* `detail`: what went wrong, in words; untrusted */
     const char *outcome; /* `outcome`: "interrupted", "aborted", NULL */
 };

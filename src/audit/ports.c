@@ -220,7 +220,7 @@ void audit_port_free(struct audit_port *p)
 
 int audit_queue(struct audit_port *p, const struct audit_event *ev, struct audit_ticket *ticket)
 {
-    if (!audit_available(p->log)) {
+    if (!audit_available(p->log) && !ev->begun) {
         atomic_fetch_add(&p->log->refused, 1);
         return -1;
     }

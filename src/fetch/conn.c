@@ -1,7 +1,9 @@
 /* One connection: its making and its end. */
 #include "fetch/pool.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct trusted *trusted_new(struct tls_trust *trust, struct err *e)
@@ -72,6 +74,16 @@ struct conn *fetch_conn_new(struct pool *p, int fd, uint64_t generation)
     list_init(&c->in_task);
     list_init(&c->in_all);
     return c;
+}
+
+bool fetch_conn_is_silent(struct conn *c)
+{
+    char byte;
+    ssize_t n = recv(c->pub.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    if (n < 0)
+        return errno == EAGAIN;
+    return n > 0 && c->pub.tls && tls_read(c->pub.tls, &byte, 1) == TLS_WANT_READ;
 }
 
 static void destroy(struct conn *c)

@@ -125,7 +125,7 @@ struct fetch_conn *fetch_acquire(struct fetch *f, const struct fetch_want *want,
     struct conn *c;
 
     while (p && (c = pool_take(p))) {
-        if (LIKELY(!fetch_judge(f, &c->pub.peer, c->overridden))) {
+        if (LIKELY(fetch_conn_is_silent(c) && !fetch_judge(f, &c->pub.peer, c->overridden))) {
             *ret_op = NULL;
             return &c->pub;
         }

@@ -70,6 +70,9 @@ void fetch_conn_disown(struct conn *c);
 
 /* Takes the descriptor over, also on failure (NULL: no memory). */
 MUST_USE struct conn *fetch_conn_new(struct pool *p, int fd, uint64_t generation);
+/* Nothing has come since the last message that could be taken for the next one's answer; the loop may not
+ * have told yet.  Absorbs tickets. */
+bool fetch_conn_is_silent(struct conn *c);
 void fetch_conn_close(struct conn *c); /* with close_notify; NULL is nothing */
 void fetch_conn_abort(struct conn *c); /* with RST */
 

@@ -133,7 +133,7 @@ static bool flush_step(struct conn *c)
     if (buf_len(&c->in))
         conn_timer(c, TIMER_HEAD, t->head); /* the next one has begun already */
     else
-        conn_timer(c, TIMER_IDLE, t->idle);
+        conn_timer(c, TIMER_IDLE, c->task ? t->idle : t->head);
     return true;
 }
 
@@ -228,6 +228,11 @@ static void deadline_due(struct loop_deadline *d)
         exchange_stalled(c->exchange);
         conn_pump(c);
         break;
+    case TIMER_CERT:
+        certs_forget(&c->cert_waiter);
+        exchange_refuse(c->exchange, REASON_KEEPER_UNAVAILABLE, "the keeper does not answer");
+        conn_pump(c);
+        break;
     case TIMER_IDLE:
     case TIMER_HANDSHAKE:
     case TIMER_LINGER:
@@ -257,7 +262,8 @@ int conn_new(struct worker *w, int fd, const struct fetch_address *peer)
     }
     loop_io_init(&c->io, w->loop, fd, io_ready);
     loop_deadline_init(&c->deadline, w->loop, deadline_due);
-    conn_timer(c, TIMER_IDLE, snapshot_timeouts(w->snapshot)->idle);
+    /* Who has not said which task it is must do so soon: else anybody could hold all our descriptors. */
+    conn_timer(c, TIMER_IDLE, snapshot_timeouts(w->snapshot)->head);
     conn_pump(c);
     return 0;
 }

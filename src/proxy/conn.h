@@ -20,7 +20,7 @@ enum conn_state {
 };
 
 /* What the connection's deadline means when it comes. */
-enum conn_timer { TIMER_IDLE, TIMER_HEAD, TIMER_HANDSHAKE, TIMER_RESPONSE_HEAD, TIMER_STALL, TIMER_LINGER };
+enum conn_timer { TIMER_IDLE, TIMER_HEAD, TIMER_CERT, TIMER_HANDSHAKE, TIMER_RESPONSE_HEAD, TIMER_STALL, TIMER_LINGER };
 
 struct exchange;
 

@@ -81,6 +81,7 @@ static struct audit_event event_of(const struct exchange *x, enum audit_kind kin
         .upstream_protocol = x->up_address[0] ? "http/1.1" : NULL,
         .upstream_tls = x->up_tls,
         .client_address = c->peer_text,
+        .begun = x->slot != NULL,
         .detail = x->detail[0] ? x->detail : NULL,
         .outcome = x->outcome,
     };
@@ -94,6 +95,8 @@ void exchange_record_open(struct exchange *x)
     ev.status = 0;
     if (audit_queue(x->conn->worker->audit, &ev, NULL) == 0)
         x->conn->worker->queued++;
+    else
+        exchange_refuse(x, REASON_AUDIT_UNAVAILABLE, NULL);
 }
 
 static void record_written(struct audit_ticket *t, bool ok)
@@ -153,8 +156,8 @@ static void set_detail(struct exchange *x, const char *detail)
 }
 
 /* Who sends what is malformed, ambiguous or for another protocol may mean the next bytes to be read
- * otherwise than we would. */
-static bool ends_trust(enum reason reason)
+ * otherwise than we would; and a connection over a limit does not stay. */
+static bool ends_connection(enum reason reason)
 {
     switch (reason_status(reason)) {
     case 400:
@@ -163,7 +166,7 @@ static bool ends_trust(enum reason reason)
     case 431:
         return true;
     default:
-        return reason == REASON_UPGRADE_DENIED;
+        return reason == REASON_UPGRADE_DENIED || reason == REASON_TOO_MANY_CONNECTIONS || reason == REASON_OVERLOADED;
     }
 }
 
@@ -171,7 +174,7 @@ static bool ends_trust(enum reason reason)
 static bool must_close(const struct exchange *x, enum reason reason)
 {
     const struct conn *c = x->conn;
-    return ends_trust(reason) || !x->client_keep_alive || !x->request_done || c->blocked_tunnel || c->eof ||
+    return ends_connection(reason) || !x->client_keep_alive || !x->request_done || c->blocked_tunnel || c->eof ||
            c->worker->draining;
 }
 

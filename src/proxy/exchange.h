@@ -22,6 +22,7 @@ struct exchange {
     struct slice method, url; /* in the arena; ptr NULL where unknown */
     bool url_canonical;       /* else as it was received: for the record, not for the agent */
     struct http_target target;
+    struct request_facts facts; /* for judging again after a reload */
     struct verdict verdict;
     enum reason reason;
     bool blocked;      /* the record's verdict */
@@ -67,6 +68,8 @@ void exchange_free(struct exchange *x);
 /* A request whose head was parsed (worker->request): finds out who asks and what for, judges, and starts
  * or refuses it (request.c). */
 void request_begin(struct conn *c);
+/* A new snapshot is in force: an exchange that it does not allow is cut (design: Judged first). */
+void request_judge_again(struct exchange *x, const struct proxy_snapshot *snapshot);
 /* A CONNECT (intercept.c). */
 void intercept_connect(struct exchange *x, const struct h1_request *r);
 /* Who asks, for a request on the explicit proxy's own connection: 0, or the exchange is refused already. */

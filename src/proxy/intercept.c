@@ -66,7 +66,7 @@ static void get_certificate(struct exchange *x)
         break;
     case CERTS_WAIT:
         conn_enter(c, CONN_CERT);
-        conn_timer(c, TIMER_HANDSHAKE, snapshot_timeouts(c->worker->snapshot)->tls_handshake);
+        conn_timer(c, TIMER_CERT, snapshot_timeouts(c->worker->snapshot)->tls_handshake);
         break;
     case CERTS_UNAVAILABLE:
         exchange_refuse(x, REASON_KEEPER_UNAVAILABLE, NULL);

@@ -248,8 +248,9 @@ static void note_url(struct exchange *x)
 /* Before it is parsed: the record of a refused target shows what was asked for. */
 static void note_raw_url(struct exchange *x, const struct h1_request *r)
 {
-    struct slice host = x->conn->intercepted ? x->conn->authority.host : SLICE("");
-    const char *scheme = r->form == H1_FORM_ABSOLUTE ? "" : "https://";
+    bool tunnel = x->conn->intercepted && r->form != H1_FORM_ABSOLUTE;
+    struct slice host = tunnel ? x->conn->authority.host : SLICE("");
+    const char *scheme = tunnel || r->form == H1_FORM_AUTHORITY ? "https://" : "";
     struct slice target = slice_first(r->target, RAW_URL_MAX);
     char *text = arena_printf(&x->arena, "%s%.*s%.*s", scheme, SLICE_FMT(host), SLICE_FMT(target));
     x->url = slice_str(text);
@@ -257,14 +258,14 @@ static void note_raw_url(struct exchange *x, const struct h1_request *r)
 
 /* --- the verdict --- */
 
-static struct request_facts facts_of(const struct h1_request *r)
+static struct request_facts facts_of(struct exchange *x, const struct h1_request *r)
 {
     const struct http_header *type = http_headers_find(&r->headers, HTTP_H_CONTENT_TYPE);
     return (struct request_facts){
-        .method = r->method,
+        .method = x->method,
         .has_body = r->framing != H1_BODY_NONE,
         .body_size = r->framing == H1_BODY_CHUNKED ? -1 : r->framing == H1_BODY_LENGTH ? (int64_t)r->length : 0,
-        .content_type = type ? type->value : slice_of(NULL, 0),
+        .content_type = type ? arena_slice(&x->arena, type->value) : slice_of(NULL, 0),
         .headers = &r->headers,
     };
 }
@@ -275,8 +276,9 @@ static int judge(struct exchange *x, const struct h1_request *r, const struct sn
         exchange_refuse(x, REASON_POLICY_UNAVAILABLE, NULL);
         return -1;
     }
-    struct request_facts facts = facts_of(r);
-    policy_match(t->policy, &x->target, &facts, &x->verdict);
+    x->facts = facts_of(x, r);
+    policy_match(t->policy, &x->target, &x->facts, &x->verdict);
+    x->facts.headers = NULL; /* they end with the head */
     if (x->verdict.kind != VERDICT_ALLOW) {
         exchange_refuse(x, x->verdict.reason, NULL);
         return -1;
@@ -286,7 +288,7 @@ static int judge(struct exchange *x, const struct h1_request *r, const struct sn
         exchange_refuse(x, REASON_UPGRADE_DENIED, NULL);
         return -1;
     }
-    if (x->verdict.rule && facts.has_body)
+    if (x->verdict.rule && x->facts.has_body)
         x->body_max = policy_rule_body_max(x->verdict.rule);
     return 0;
 }
@@ -300,6 +302,16 @@ static bool accepts_json(const struct h1_request *r)
         if (slice_next(&range, ';', &type) && slice_eq_nocase(slice_trim(type), SLICE("application/json")))
             return true;
     return false;
+}
+
+void request_judge_again(struct exchange *x, const struct proxy_snapshot *snapshot)
+{
+    const struct snapshot_task *t = snapshot_task_named(snapshot, conn_task_name(x->conn));
+    struct verdict now = {.kind = VERDICT_BLOCK, .reason = REASON_POLICY_UNAVAILABLE};
+    if (t && t->policy)
+        policy_match(t->policy, &x->target, &x->facts, &now);
+    if (now.kind != VERDICT_ALLOW)
+        exchange_refuse(x, now.reason, "the policy in force now does not allow it any longer");
 }
 
 static void take_head(struct exchange *x, const struct h1_request *r)

@@ -168,6 +168,8 @@ static bool flush_request(struct exchange *x)
         inflight_sent(x->slot, x->sent, x->received);
         if (x->sent >= OPEN_RECORD_BYTES && !list_empty(&x->young))
             exchange_record_open(x);
+        else
+            exchange_arm(x);
         return true;
     }
     if (n == 0)
@@ -309,7 +311,8 @@ static bool read_origin(struct exchange *x)
     ssize_t n = stream_read(&x->up_stream, &x->up_in, READ_BYTES);
     if (n > 0) {
         x->received += (uint64_t)n;
-        exchange_arm(x);
+        if (x->response_begun)
+            exchange_arm(x); /* before, only a whole head counts: interim ones and single bytes could go on for ever */
         return true;
     }
     if (n == TLS_WANT_READ || n == TLS_WANT_WRITE) {
@@ -348,7 +351,7 @@ static bool flush_response(struct exchange *x)
         return false;
     }
     x->to_client += (uint64_t)n;
-    if (n > 0)
+    if (n > 0 && x->response_begun)
         exchange_arm(x);
     return n > 0;
 }

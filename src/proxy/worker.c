@@ -74,6 +74,12 @@ static void stop_listeners(struct worker *w)
 
 /* --- what other threads want --- */
 
+/* Exchanges that were let through and go on.  The body may close the connection it is given. */
+#define FOREACH_RUNNING(it, c, w)                                                                            \
+    LIST_FOREACH (it, &(w)->conns)                                                                           \
+        for (struct conn *c = LIST_ENTRY(it, struct conn, node); c; c = NULL)                                \
+            if (c->state == CONN_EXCHANGE && c->exchange->slot)
+
 static void use_snapshot(struct worker *w, struct proxy_snapshot *next)
 {
     struct err e;
@@ -84,6 +90,10 @@ static void use_snapshot(struct worker *w, struct proxy_snapshot *next)
     }
     proxy_snapshot_free(w->snapshot);
     w->snapshot = next;
+    FOREACH_RUNNING(it, c, w) {
+        request_judge_again(c->exchange, next);
+        conn_pump(c);
+    }
 }
 
 static void say_when_drained(struct worker *w)
@@ -162,10 +172,36 @@ static void record_lasting(struct worker *w)
     int64_t before = clock_mono_ns() - OPEN_RECORD_NS;
     while (!list_empty(&w->young)) {
         struct exchange *x = LIST_ENTRY(w->young.next, struct exchange, young);
+        struct conn *c = x->conn;
         if (x->started > before)
             return;
         exchange_record_open(x);
+        conn_pump(c);
     }
+}
+
+/* What is on its way has no record yet that could be written: it stops too. */
+static void stop_unrecorded(struct worker *w)
+{
+    FOREACH_RUNNING(it, c, w) {
+        exchange_refuse(c->exchange, REASON_AUDIT_UNAVAILABLE, "the audit log failed meanwhile");
+        conn_pump(c);
+    }
+}
+
+/* Said once when the log fails and once when it works again: whoever runs exeat must know why it stopped. */
+static void watch_log(struct worker *w)
+{
+    struct err e;
+    audit_tick(w->log);
+    bool broken = !audit_available(w->log);
+    if (broken == w->log_broken)
+        return;
+    w->log_broken = broken;
+    if (!broken)
+        log_info("the audit log can be written again");
+    else if (audit_problem(w->log, &e))
+        log_error("the audit log cannot be written, nothing passes until it can: %s", e.text);
 }
 
 static void tick(struct loop_deadline *d)
@@ -173,7 +209,9 @@ static void tick(struct loop_deadline *d)
     struct worker *w = CONTAINER_OF(d, struct worker, tick);
     record_lasting(w);
     if (w->index == 0)
-        audit_tick(w->log);
+        watch_log(w);
+    if (!audit_available(w->log))
+        stop_unrecorded(w);
     loop_deadline_after(d, TICK_NS);
 }
 

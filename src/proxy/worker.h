@@ -59,6 +59,7 @@ struct worker {
     size_t conn_count;
     unsigned queued; /* records queued and not yet committed in this turn */
     bool draining, drained_said;
+    bool log_broken; /* what was said last of the audit log */
 
     struct blocks blocks;
     /* Heads are parsed here and serialised at once: no connection holds one. */
