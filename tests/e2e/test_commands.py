@@ -50,7 +50,7 @@ def run(project, namespace, tmp_path):
     """exeat run in the project, inside the namespace."""
     def run(*command, options=("--policy", ".exeat.yaml"), cwd=project, env=None, start=False):
         line = namespace.run([paths.EXEAT, "run", *options, "--", *command], cwd)
-        variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "XDG_STATE_HOME": str(tmp_path / "state"),
+        variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path / "home"), "XDG_STATE_HOME": str(tmp_path / "state"),
                      **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}, **(env or {})}
         if start:
             return subprocess.Popen(line, cwd=cwd, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -309,6 +309,7 @@ def test_a_client_that_goes_away_frees_the_connection_upstream(shared, raw):
     assert record["url"] == "https://raw.test/gone" and record["outcome"] == "aborted"
 
 
+@pytest.mark.root
 def test_no_descriptor_is_left_over(start, raw):
     exeat = start(workers=1)
     proxy = exeat.pid_of("proxy")
