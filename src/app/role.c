@@ -1,5 +1,7 @@
 #include "app/role.h"
 
+#include "base/sanitized.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,11 +16,12 @@
 #include <unistd.h>
 
 /* What a role may know of the environment.  Sanitizers are told by theirs where to report. */
-static const char *const environment_kept[] = {
-    "LANG",         "TZ",
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    "ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS",
-#endif
+static const struct variable {
+    const char *name;
+    bool sanitized_only;
+} environment_kept[] = {
+    {"LANG", false},        {"TZ", false},          {"ASAN_OPTIONS", true},
+    {"LSAN_OPTIONS", true}, {"TSAN_OPTIONS", true}, {"UBSAN_OPTIONS", true},
 };
 
 enum { ENVIRONMENT_MAX = ARRAY_LEN(environment_kept) };
@@ -62,10 +65,11 @@ static size_t fill_environment(char texts[ENVIRONMENT_MAX][256], char *ret[ENVIR
 {
     size_t count = 0;
     for (size_t i = 0; i < ENVIRONMENT_MAX; i++) {
-        const char *value = getenv(environment_kept[i]);
-        if (!value)
+        const struct variable *v = &environment_kept[i];
+        const char *value = getenv(v->name);
+        if (!value || (v->sanitized_only && !SANITIZED))
             continue;
-        int n = snprintf(texts[count], sizeof texts[count], "%s=%s", environment_kept[i], value);
+        int n = snprintf(texts[count], sizeof texts[count], "%s=%s", v->name, value);
         if (n <= 0 || (size_t)n >= sizeof texts[count])
             continue;
         ret[count] = texts[count];
@@ -149,7 +153,8 @@ int role_enter(enum ipc_end self, struct ipc *ret, struct err *e)
     if (getsockopt(ROLE_CONTROL_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
         return err_set(e, "this program is a part of exeat and is started by it");
     const struct rlimit no_core = {0, 0};
-    if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+    /* The leak detector traces us, which nobody else may. */
+    if (prctl(PR_SET_DUMPABLE, SANITIZED) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
         setrlimit(RLIMIT_CORE, &no_core) < 0 || fcntl(ROLE_CONTROL_FD, F_SETFD, FD_CLOEXEC) < 0)
         return err_sys(e, "cannot give up privileges");
     signal(SIGPIPE, SIG_IGN);

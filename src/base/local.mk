@@ -24,6 +24,7 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/lru.h \
 	%D%/macros.c \
 	%D%/macros.h \
+	%D%/sanitized.h \
 	%D%/slice.c \
 	%D%/slice.h \
 	%D%/ulid.c \

@@ -3,8 +3,10 @@
 #include "config.h"
 #include "config/suggest.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef int command_run(int argc, char **argv);
 
@@ -84,8 +86,20 @@ static int finish(int status)
     return status;
 }
 
+/* Started with 0, 1 or 2 closed, we would open sockets and logs in their place and print into them. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_descriptors();
     if (argc < 2) {
         fprintf(stderr, "exeat: a command is missing (see `exeat --help`)\n");
         return EXIT_ERROR;

@@ -1,5 +1,6 @@
 #include "sandbox/lockin.h"
 
+#include "base/sanitized.h"
 #include "sandbox/landlock.h"
 #include "sandbox/seccomp.h"
 
@@ -9,19 +10,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* Sanitizers map, open and ask for more than any table of ours: their builds test everything else. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { SANITIZED = 1 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
-#else
-enum { SANITIZED = 0 };
-#endif
 
 /* Root keeps the right to write in a log folder that is another user's, and nothing else. */
 static unsigned capabilities_kept(const struct lockin_paths *paths)
@@ -52,15 +40,16 @@ int lockin_apply(enum lockin_role role, const struct lockin_paths *paths, char r
         return err_sys(e, "cannot give up new privileges");
     if (drop_capabilities(capabilities_kept(paths), e) < 0)
         return -1;
+    if (SANITIZED) {
+        snprintf(ret_note, LOCKIN_NOTE_BYTES, "no seccomp, no Landlock (a build with sanitizers)");
+        return 0;
+    }
     int abi = landlock_role(role, paths, e);
-    if (abi < 0 || (!SANITIZED && seccomp_role(role, e) < 0))
+    if (abi < 0 || seccomp_role(role, e) < 0)
         return -1;
-    int used =
-        snprintf(ret_note, LOCKIN_NOTE_BYTES, "%s, ", SANITIZED ? "no seccomp (sanitizers)" : "seccomp");
-    size_t left = LOCKIN_NOTE_BYTES - (size_t)used;
     if (abi > 0)
-        snprintf(ret_note + used, left, "Landlock ABI %d", abi);
+        snprintf(ret_note, LOCKIN_NOTE_BYTES, "seccomp, Landlock ABI %d", abi);
     else
-        snprintf(ret_note + used, left, "no Landlock in this kernel");
+        snprintf(ret_note, LOCKIN_NOTE_BYTES, "seccomp, no Landlock in this kernel");
     return 0;
 }

@@ -1,6 +1,7 @@
 /* What a role cannot do any more once it has locked itself in.  Each probe runs in a process of its own,
  * which applies the profile and then tries. */
 #include "base/macros.h"
+#include "base/sanitized.h"
 #include "sandbox/lockin.h"
 
 #include <errno.h>
@@ -28,18 +29,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { SANITIZED = 1 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
-#else
-enum { SANITIZED = 0 };
-#endif
 
 enum { BAD_SETUP = 99 };
 
