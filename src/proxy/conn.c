@@ -130,10 +130,12 @@ static bool flush_step(struct conn *c)
     blocks_take(&c->worker->blocks, &c->out);
     conn_enter(c, CONN_HEAD);
     c->head_seen = 0;
-    if (buf_len(&c->in))
+    if (buf_len(&c->in)) {
         conn_timer(c, TIMER_HEAD, t->head); /* the next one has begun already */
-    else
+    } else {
+        blocks_take(&c->worker->blocks, &c->in);
         conn_timer(c, TIMER_IDLE, c->task ? t->idle : t->head);
+    }
     return true;
 }
 

@@ -50,6 +50,7 @@ struct exchange {
     bool up_keep_alive;
     bool request_lost; /* the origin takes no more of it; its answer may be there all the same */
     bool retried;
+    unsigned interims; /* 1xx responses so far */
 
     unsigned status;
     uint64_t sent, received;

@@ -104,7 +104,8 @@ void intercept_connect(struct exchange *x, const struct h1_request *r)
     }
     policy_match_connect(t->policy, &x->target.authority, &x->verdict);
     c->connect_reason = x->verdict.reason;
-    c->blocked_tunnel = x->verdict.kind != VERDICT_ALLOW;
+    c->blocked_tunnel = x->blocked = x->verdict.kind != VERDICT_ALLOW;
+    x->reason = x->verdict.reason;
     if (c->blocked_tunnel && !may_explain(x)) {
         exchange_refuse(x, x->verdict.reason, NULL);
         return;

@@ -310,8 +310,12 @@ void request_judge_again(struct exchange *x, const struct proxy_snapshot *snapsh
     struct verdict now = {.kind = VERDICT_BLOCK, .reason = REASON_POLICY_UNAVAILABLE};
     if (t && t->policy)
         policy_match(t->policy, &x->target, &x->facts, &now);
+    if (now.rule && x->facts.has_body)
+        x->body_max = policy_rule_body_max(now.rule);
     if (now.kind != VERDICT_ALLOW)
         exchange_refuse(x, now.reason, "the policy in force now does not allow it any longer");
+    else if (x->request_body.total > x->body_max)
+        exchange_refuse(x, REASON_BODY_TOO_LARGE, "the policy in force now allows less");
 }
 
 static void take_head(struct exchange *x, const struct h1_request *r)

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { READ_BYTES = 16 << 10, OPEN_RECORD_BYTES = 64 << 10 };
+enum { READ_BYTES = 16 << 10, OPEN_RECORD_BYTES = 64 << 10, INTERIMS_MAX = 16 };
 
 /* --- getting a connection --- */
 
@@ -158,6 +158,17 @@ static bool read_client(struct exchange *x)
     return false;
 }
 
+/* A pooled connection that was closed meanwhile: nothing of the request can have been read, and nothing that
+ * was said there is an answer to it. */
+static void retry(struct exchange *x)
+{
+    x->retried = true;
+    buf_clear(&x->up_in);
+    x->up_head_seen = 0;
+    upstream_drop(x, true);
+    upstream_begin(x, true);
+}
+
 static bool flush_request(struct exchange *x)
 {
     if (buf_len(&x->up_out) == 0)
@@ -175,10 +186,7 @@ static bool flush_request(struct exchange *x)
     if (n == 0)
         return false;
     if (x->sent == 0 && x->up->reused && !x->retried) {
-        /* A pooled connection that was closed meanwhile: nothing of the request can have been read. */
-        x->retried = true;
-        upstream_drop(x, true);
-        upstream_begin(x, true);
+        retry(x);
         return false;
     }
     /* The origin may have answered before it stopped reading: its answer is looked for first. */
@@ -207,7 +215,7 @@ static void finish(struct exchange *x)
 {
     struct conn *c = x->conn;
     bool whole = x->request_done && buf_len(&x->up_out) == 0;
-    bool reusable = whole && x->up_keep_alive && buf_len(&x->up_in) == 0 && !x->up_eof &&
+    bool reusable = whole && !x->request_lost && x->up_keep_alive && buf_len(&x->up_in) == 0 && !x->up_eof &&
                     !stream_has_pending(&x->up_stream);
     if (!whole)
         c->close_after = true;
@@ -235,6 +243,10 @@ static bool take_response_head(struct exchange *x)
     }
     blocks_give(&c->worker->blocks, &c->out);
     bool interim = r->status < 200;
+    if (interim && ++x->interims > INTERIMS_MAX) {
+        exchange_fail(x, REASON_UPSTREAM_PROTOCOL, "too many interim responses");
+        return false;
+    }
     if ((!interim || !x->http10) && forward_response_head(x, r) < 0) {
         exchange_fail(x, REASON_UPSTREAM_PROTOCOL, "the response's head is too large");
         return false;
@@ -289,9 +301,7 @@ static bool origin_ended(struct exchange *x, ssize_t result)
     if (x->response_begun && result == 0 && h1_body_eof(&x->response_body) == 0)
         return response_ended(x);
     if (x->sent == 0 && x->up->reused && !x->retried && !x->response_begun) {
-        x->retried = true;
-        upstream_drop(x, true);
-        upstream_begin(x, true);
+        retry(x);
         return false;
     }
     bool tls_failed = result == TLS_FAILED && x->up_stream.tls;

@@ -298,6 +298,7 @@ void worker_join_and_free(struct worker *w)
         worker_wake(w);
         pthread_join(w->thread, NULL);
     }
+    w->drained_said = true; /* who stops us need not be told */
     if (w->audit)
         close_all(w);
     stop_listeners(w);
