@@ -254,6 +254,7 @@ def test_the_ca_key_is_in_the_keeper_and_nowhere_else(shared, raw):
 
 
 @pytest.mark.root
+@pytest.mark.plain_build
 def test_the_roles_are_locked_in(shared):
     for role in ("keeper", "proxy"):
         pid = shared.pid_of(role)

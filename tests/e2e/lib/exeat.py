@@ -197,6 +197,8 @@ class Exeat:
         assert not left, f"left behind: {left}\n{self.stderr()}"
         if self.expected_exit is not None:
             assert code == self.expected_exit, f"exit status {code}\n{self.stderr()}"
+        for sign in ("Sanitizer", "runtime error:", "ssertion"):
+            assert sign not in self.stderr(), self.stderr()
         if self.check_chain and self.audit.exists():
             self.verify()
 
