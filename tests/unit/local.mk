@@ -12,8 +12,10 @@ UNIT_TESTS = \
 	%D%/test_audit_threads \
 	%D%/test_audit_verify \
 	%D%/test_config_schema \
-	%D%/test_fetch \
+	%D%/test_fetch_connect \
 	%D%/test_fetch_guard \
+	%D%/test_fetch_pool \
+	%D%/test_fetch_tls \
 	%D%/test_http_h1 \
 	%D%/test_http_target \
 	%D%/test_loop \
@@ -39,7 +41,10 @@ UNIT_TESTS = \
 %C%_test_audit_records_SOURCES = %D%/test_audit_records.c %D%/http_cases.c %D%/http_cases.h
 %C%_test_audit_threads_SOURCES = %D%/test_audit_threads.c %D%/audit_fixture.c %D%/audit_fixture.h
 %C%_test_audit_verify_SOURCES = %D%/test_audit_verify.c %D%/audit_fixture.c %D%/audit_fixture.h
-%C%_test_fetch_SOURCES = %D%/fetch_world.c %D%/fetch_world.h %D%/test_fetch.c
+fetch_client = %D%/fetch_client.c %D%/fetch_client.h %D%/fetch_world.c %D%/fetch_world.h
+%C%_test_fetch_connect_SOURCES = $(fetch_client) %D%/test_fetch_connect.c
+%C%_test_fetch_pool_SOURCES = $(fetch_client) %D%/test_fetch_pool.c
+%C%_test_fetch_tls_SOURCES = $(fetch_client) %D%/test_fetch_tls.c
 %C%_test_http_h1_SOURCES = %D%/http_cases.c %D%/http_cases.h %D%/test_http_h1.c
 %C%_test_http_target_SOURCES = %D%/http_cases.c %D%/http_cases.h %D%/test_http_target.c
 %C%_test_policy_cases_SOURCES = %D%/test_policy_cases.c %D%/case_files.c %D%/case_files.h

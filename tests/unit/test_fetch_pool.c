@@ -1,0 +1,207 @@
+/* fetch/: which connections are used again, and which must not be. */
+#include "base/clock.h"
+#include "fetch_client.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static void a_returned_connection_is_handed_out_again_at_once(void **state)
+{
+    int origin = plain_origin();
+    struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "origin.test", 80);
+
+    (void)state;
+    struct fetch_conn *first = connected(&w), *second = connected(&w);
+    fetch_release(fetch, first, true);
+    fetch_release(fetch, second, true);
+    assert_ptr_equal(acquire_pooled(&w), second); /* the warmest */
+    assert_ptr_equal(acquire_pooled(&w), first);
+    assert_true(first->reused);
+    assert_null(acquire_pooled(&w));
+    fetch_release(fetch, first, false);
+    fetch_release(fetch, second, false);
+    close(origin);
+}
+
+static void pools_cross_neither_tasks_nor_schemes_nor_hosts_nor_ports(void **state)
+{
+    int origin = plain_origin();
+    struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "origin.test", 80), other[4];
+
+    (void)state;
+    fetch_release(fetch, connected(&w), true);
+    for (size_t i = 0; i < ARRAY_LEN(other); i++)
+        other[i] = w;
+    other[0].task = SLICE("u");
+    other[1].scheme = HTTP_SCHEME_HTTPS;
+    other[2].authority.host = SLICE("origin.tesu");
+    other[3].authority.port = 81;
+    for (size_t i = 0; i < ARRAY_LEN(other); i++)
+        assert_null(acquire_pooled(&other[i]));
+    struct fetch_conn *c = acquire_pooled(&w);
+    assert_non_null(c);
+    fetch_release(fetch, c, false);
+    close(origin);
+}
+
+/* What an origin does to an idle connection so that it must not be used again. */
+static void expect_dropped_after(void (*deed)(int fd))
+{
+    int origin = plain_origin();
+    struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "origin.test", 80);
+
+    fetch_release(fetch, connected(&w), true);
+    int fd = accept(origin, NULL, NULL);
+    deed(fd);
+    run_for(20 * MS);
+    assert_null(acquire_pooled(&w));
+    if (deed != (void (*)(int))(void *)close)
+        close(fd);
+    close(origin);
+}
+
+static void send_a_byte(int fd)
+{
+    assert_int_equal(write(fd, "H", 1), 1);
+}
+
+static void send_the_end(int fd)
+{
+    shutdown(fd, SHUT_WR);
+}
+
+static void an_idle_connection_that_speaks_is_dropped(void **state)
+{
+    (void)state;
+    expect_dropped_after(send_a_byte);
+}
+
+static void an_idle_connection_that_ends_is_dropped(void **state)
+{
+    (void)state;
+    expect_dropped_after(send_the_end);
+}
+
+static void idle_connections_leave_after_their_time(void **state)
+{
+    int origin = plain_origin();
+    struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "origin.test", 80);
+    char byte;
+
+    (void)state;
+    settings.pool_idle_ns = 20 * MS;
+    configure();
+    fetch_release(fetch, connected(&w), true);
+    int fd = accept(origin, NULL, NULL);
+    run_for(60 * MS);
+    assert_null(acquire_pooled(&w));
+    assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+    close(fd);
+    close(origin);
+}
+
+static void a_task_keeps_a_bounded_number_of_idle_connections(void **state)
+{
+    int origin = plain_origin();
+    struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "origin.test", 80);
+    struct fetch_conn *c[257];
+    int theirs[ARRAY_LEN(c)];
+    unsigned kept = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        c[i] = connected(&w);
+        theirs[i] = accept(origin, NULL, NULL);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(c); i++)
+        fetch_release(fetch, c[i], true);
+    for (struct fetch_conn *one; (one = acquire_pooled(&w)); kept++)
+        fetch_release(fetch, one, false);
+    assert_int_equal(kept, 256);
+    for (size_t i = 0; i < ARRAY_LEN(theirs); i++)
+        close(theirs[i]);
+    close(origin);
+}
+
+static void a_new_generation_uses_nothing_of_the_old(void **state)
+{
+    int origin = plain_origin();
+    struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "origin.test", 80);
+
+    (void)state;
+    fetch_release(fetch, connected(&w), true);
+    struct fetch_conn *out = connected(&w);
+    configure();
+    assert_null(acquire_pooled(&w)); /* idle ones were closed at once */
+    fetch_release(fetch, out, true);
+    assert_null(acquire_pooled(&w)); /* and this one when it came back */
+    close(origin);
+}
+
+static void a_pooled_peer_is_judged_again(void **state)
+{
+    struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "origin.test", 80);
+    int origin = plain_origin();
+
+    (void)state;
+    struct fetch_conn *c = connected(&w);
+    listeners[0] = c->peer;
+    settings.listener_count = 1;
+    configure();
+    c->generation = generation; /* as if it had been made under these settings */
+    fetch_release(fetch, c, true);
+    assert_null(acquire_pooled(&w));
+    close(origin);
+}
+
+static void an_aborted_connection_is_reset_not_ended(void **state)
+{
+    int origin = plain_origin();
+    struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "origin.test", 80);
+    char byte;
+
+    (void)state;
+    struct fetch_conn *c = connected(&w);
+    int fd = accept(origin, NULL, NULL);
+    fetch_abort(fetch, c);
+    assert_int_equal(recv(fd, &byte, 1, 0), -1);
+    assert_int_equal(errno, ECONNRESET);
+    close(fd);
+    close(origin);
+}
+
+static void taking_from_the_pool_is_quick(void **state)
+{
+    enum { ROUNDS = 200000 };
+    int origin = plain_origin();
+    struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "origin.test", 80);
+
+    (void)state;
+    fetch_release(fetch, connected(&w), true);
+    int64_t begin = clock_mono_ns();
+    for (int i = 0; i < ROUNDS; i++) {
+        struct fetch_op *op;
+        struct fetch_conn *c = fetch_acquire(fetch, &w, note, NULL, &op);
+        fetch_release(fetch, c, true);
+    }
+    print_message("# taking and returning: %.0f ns\n", (double)(clock_mono_ns() - begin) / ROUNDS);
+    close(origin);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        CASE(a_returned_connection_is_handed_out_again_at_once),
+        CASE(pools_cross_neither_tasks_nor_schemes_nor_hosts_nor_ports),
+        CASE(an_idle_connection_that_speaks_is_dropped),
+        CASE(an_idle_connection_that_ends_is_dropped),
+        CASE(idle_connections_leave_after_their_time),
+        CASE(a_task_keeps_a_bounded_number_of_idle_connections),
+        CASE(a_new_generation_uses_nothing_of_the_old),
+        CASE(a_pooled_peer_is_judged_again),
+        CASE(an_aborted_connection_is_reset_not_ended),
+        CASE(taking_from_the_pool_is_quick),
+    };
+    return run_fetch_tests(tests, ARRAY_LEN(tests));
+}
