@@ -3,6 +3,7 @@
 import pytest
 
 from conftest import POLICY
+from lib import paths
 from lib.client import basic
 
 OTHER = """\
@@ -137,4 +138,11 @@ def test_a_task_has_no_more_connections_than_its_limit(start, raw):
     _, response = client.connect("raw.test:443")
     assert (response.status, response.reason) == (429, "too-many-connections")
     held.pop().close()
-    assert client.get("https://raw.test/").status == 200 or client.get("https://raw.test/").status == 200
+    paths.wait_until(lambda: client.connect("raw.test:443")[1].status == 200, "there is room again")
+
+
+def test_what_is_not_known_of_a_refused_request_is_null_on_record(shared):
+    mark = shared.mark()
+    response = shared.client().plain().request(b"GET /x HTTP/1.1\r\nHost: plain.test\r\n\r\n")
+    assert response.status in (400, 407)
+    assert shared.one_record(mark)["url"] in (None, "/x", "http://plain.test/x")
