@@ -51,7 +51,7 @@ static size_t request_len;
 static uint32_t *samples;
 static long done, errors;
 
-static _Noreturn void die(const char *fmt, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
