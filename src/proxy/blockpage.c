@@ -32,15 +32,23 @@ static const char *status_phrase(unsigned status)
     return "Error";
 }
 
+/* What is wrong with a request is a literal of ours; other details may name an address. */
+static bool says_what(const struct exchange *x, enum reason reason)
+{
+    unsigned status = reason_status(reason);
+    return x->detail[0] && (status == 400 || status == 421);
+}
+
 /* In words: the verdict's own explanation, or the reason's sentence where something else stopped it. */
 static void explain(const struct exchange *x, enum reason reason, struct buf *out)
 {
     bool judged = reason == x->verdict.reason;
-    if (!judged || explain_agent(&x->verdict, out) < 0) {
+    if (judged && explain_agent(&x->verdict, out) == 0)
+        return;
+    buf_clear(out);
+    if (buf_append(out, slice_str(reason_sentence(reason))) < 0 ||
+        (says_what(x, reason) && buf_printf(out, " What is wrong: %s.", x->detail) < 0))
         buf_clear(out);
-        if (buf_append(out, slice_str(reason_sentence(reason))) < 0)
-            buf_clear(out);
-    }
 }
 
 static const char *nearest_name(const struct exchange *x)

@@ -178,9 +178,16 @@ static bool must_close(const struct exchange *x, enum reason reason)
            c->worker->draining;
 }
 
+/* Something of an answer has left already: it cannot be replaced, only cut. */
+static bool is_answered(const struct exchange *x)
+{
+    return x->response_begun && x->to_client > 0;
+}
+
 static void answer_block_page(struct exchange *x, enum reason reason)
 {
     struct conn *c = x->conn;
+    buf_clear(&c->out);
     c->close_after = must_close(x, reason);
     x->status = reason_status(reason);
     blocks_give(&c->worker->blocks, &c->out);
@@ -199,13 +206,13 @@ void exchange_refuse(struct exchange *x, enum reason reason, const char *detail)
     x->reason = reason;
     set_detail(x, detail);
     upstream_drop(x, true);
-    if (x->response_begun) {
-        x->outcome = "aborted";
-        x->conn->cut = true;
-        exchange_complete(x);
+    if (!is_answered(x)) {
+        answer_block_page(x, reason);
         return;
     }
-    answer_block_page(x, reason);
+    x->outcome = "aborted";
+    x->conn->cut = true;
+    exchange_complete(x);
 }
 
 void exchange_fail(struct exchange *x, enum reason reason, const char *detail)
@@ -213,7 +220,7 @@ void exchange_fail(struct exchange *x, enum reason reason, const char *detail)
     x->reason = reason;
     set_detail(x, detail);
     upstream_drop(x, true);
-    if (!x->response_begun) {
+    if (!is_answered(x)) {
         answer_block_page(x, reason);
         return;
     }
