@@ -50,16 +50,18 @@ fetch_client = %D%/fetch_client.c %D%/fetch_client.h %D%/fetch_world.c %D%/fetch
 %C%_test_policy_cases_SOURCES = %D%/test_policy_cases.c %D%/case_files.c %D%/case_files.h
 %C%_test_policy_errors_SOURCES = %D%/test_policy_errors.c %D%/case_files.c %D%/case_files.h
 %C%_test_proxy_certs_SOURCES = %D%/test_proxy_certs.c %D%/tls_fixture.c %D%/tls_fixture.h
-%C%_test_proxy_flow_SOURCES = \
+proxy_world = \
 	%D%/audit_fixture.c \
 	%D%/audit_fixture.h \
 	%D%/fetch_world.c \
 	%D%/fetch_world.h \
+	%D%/proxy_origin.c \
+	%D%/proxy_origin.h \
 	%D%/proxy_world.c \
 	%D%/proxy_world.h \
-	%D%/test_proxy_flow.c \
 	%D%/tls_fixture.c \
 	%D%/tls_fixture.h
+%C%_test_proxy_flow_SOURCES = $(proxy_world) %D%/test_proxy_flow.c
 %C%_test_tls_handshake_SOURCES = %D%/test_tls_handshake.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_keeper_SOURCES = %D%/test_tls_keeper.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_mint_SOURCES = %D%/test_tls_mint.c %D%/tls_fixture.c %D%/tls_fixture.h

@@ -48,12 +48,12 @@ static void when_the_log_fails_nothing_passes(void **state)
     assert_true(holds(buf_slice(&first), "Exeat-Reason: audit-unavailable\r\n"));
     assert_false(holds(buf_slice(&first), "\r\n\r\nok"));
     close(fd);
-    unsigned before = atomic_load(&origin.requests);
+    unsigned before = atomic_load(&plain_origin.requests);
     fd = dial();
     get(fd, "GET", "/length");
     assert_int_equal(read_to_end(fd, &second), 0);
     assert_true(slice_starts(buf_slice(&second), SLICE("HTTP/1.1 503 ")));
-    assert_int_equal(atomic_load(&origin.requests), before);
+    assert_int_equal(atomic_load(&plain_origin.requests), before);
     close(fd);
 }
 
@@ -65,7 +65,7 @@ static void when_the_log_fails_in_the_middle_the_end_is_never_sent(void **state)
     get(fd, "GET", "/hold");
     read_until(fd, &in, "\r\n\r\n");
     fill_the_disk();
-    sem_post(&origin.go);
+    sem_post(&plain_origin.go);
     assert_int_equal(read_to_end(fd, &in), ECONNRESET); /* it must not look complete */
     assert_in_range(buf_len(&in), 1, 2 * HALF);         /* with its head, the whole is longer */
     close(fd);
@@ -114,7 +114,7 @@ static void a_body_over_the_rules_maximum_is_cut_with_the_origin_aborted(void **
     int fd = dial();
     send_text(fd, "POST http://api.test/up HTTP/1.1\r\n" TOKEN "Transfer-Encoding: chunked\r\n\r\n");
     send_text(fd, chunk);
-    while (atomic_load(&origin.requests) == 0)
+    while (atomic_load(&plain_origin.requests) == 0)
         pause_ms(5);
     send_text(fd, chunk); /* 1536 of 1024 */
     send_text(fd, "0\r\n\r\n");
@@ -122,11 +122,11 @@ static void a_body_over_the_rules_maximum_is_cut_with_the_origin_aborted(void **
     assert_true(slice_starts(buf_slice(&in), SLICE("HTTP/1.1 413 ")));
     assert_true(holds(buf_slice(&in), "Exeat-Reason: body-too-large\r\n"));
     expect_recorded("\"reason\":\"body-too-large\"");
-    for (int tries = 0; tries < 200 && atomic_load(&origin.last_errno) == -1; tries++)
+    for (int tries = 0; tries < 200 && atomic_load(&plain_origin.last_errno) == -1; tries++)
         pause_ms(10);
-    assert_int_equal(atomic_load(&origin.last_errno), ECONNRESET);
-    assert_false(holds(buf_slice(&origin.seen), "\r\n0\r\n\r\n"));
-    assert_in_range(buf_len(&origin.seen), 1, 1024 + 512); /* never more than the maximum and a head */
+    assert_int_equal(atomic_load(&plain_origin.last_errno), ECONNRESET);
+    assert_false(holds(buf_slice(&plain_origin.seen), "\r\n0\r\n\r\n"));
+    assert_in_range(buf_len(&plain_origin.seen), 1, 1024 + 512); /* never more than the maximum and a head */
     close(fd);
 }
 
@@ -147,13 +147,13 @@ static void a_client_that_leaves_is_recorded_once_and_its_origin_aborted(void **
     (void)state;
     int fd = dial();
     send_text(fd, "POST http://api.test/up HTTP/1.1\r\n" TOKEN "Content-Length: 100\r\n\r\nhalf");
-    while (atomic_load(&origin.requests) == 0)
+    while (atomic_load(&plain_origin.requests) == 0)
         pause_ms(5);
     close(fd);
     await_record("\"outcome\":\"aborted\"");
-    for (int tries = 0; tries < 200 && atomic_load(&origin.last_errno) == -1; tries++)
+    for (int tries = 0; tries < 200 && atomic_load(&plain_origin.last_errno) == -1; tries++)
         pause_ms(10);
-    assert_int_equal(atomic_load(&origin.last_errno), ECONNRESET);
+    assert_int_equal(atomic_load(&plain_origin.last_errno), ECONNRESET);
     assert_int_equal(fixture_lines(log_now()), 1);
 }
 
@@ -203,7 +203,7 @@ static void a_blocked_name_is_explained_inside_its_tunnel(void **state)
     assert_int_equal(tls_read(tls, page, sizeof page), 0); /* and the end, cleanly */
     expect_recorded("\"url\":\"https://evil.test/x\"");
     assert_int_equal(fixture_lines(log_now()), 1);
-    assert_int_equal(atomic_load(&origin.conns), 0);
+    assert_int_equal(atomic_load(&plain_origin.count), 0);
     close(fd);
 }
 
@@ -217,7 +217,7 @@ static void a_tunnel_without_tls_is_recorded(void **state)
     send_text(fd, "SSH-2.0-OpenSSH_9.2\r\n");
     read_to_end(fd, &in);
     await_record("\"reason\":\"tunnel-not-tls\"");
-    assert_int_equal(atomic_load(&origin.conns), 0);
+    assert_int_equal(atomic_load(&plain_origin.count), 0);
     close(fd);
 }
 
@@ -263,7 +263,7 @@ static void a_drained_proxy_says_so_once_and_after_the_last_answer(void **state)
     assert_int_equal(read_to_end(idle, &nothing), 0); /* idle ones end at once */
     pause_ms(50);
     assert_int_equal(atomic_load(&world.drained), 0);
-    sem_post(&origin.go);
+    sem_post(&plain_origin.go);
     assert_int_equal(read_to_end(busy, &in), 0);
     assert_true(buf_len(&in) > 2 * HALF); /* whole */
     close(busy);                          /* ends the lingering */
@@ -290,7 +290,7 @@ static void a_proxy_can_be_stopped_in_the_middle_of_everything(void **state)
     send_text(fds[2], "GET http://api.te");
     send_text(fds[3], CONNECT("evil.test"));
     get(fds[4], "GET", "/hold");
-    while (atomic_load(&origin.requests) < 3)
+    while (atomic_load(&plain_origin.requests) < 3)
         pause_ms(5);
     proxy_stop(TAKE(world.proxy));
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
