@@ -1,0 +1,33 @@
+"""What is shipped as an example must work as it stands."""
+
+import shutil
+import subprocess
+
+from lib import paths
+
+EXAMPLES = paths.SOURCE / "conf" / "examples"
+
+
+def test_the_example_configuration_starts(prepare):
+    exeat = prepare()
+    for file in ("exeat.yaml", "policy.yaml"):
+        shutil.copy(EXAMPLES / file, exeat.folder / file)
+    (exeat.folder / "widgets.token").write_text(exeat.token("widgets") + "\n")
+    (exeat.folder / "widgets.token").chmod(0o600)
+    exeat.write_config((EXAMPLES / "exeat.yaml").read_text().replace("127.0.0.1:3128", "127.0.0.1:0"))
+    exeat.start()
+    response = exeat.client().get("https://www.pastebin.com/raw/x")
+    assert (response.status, response.reason) == (403, "denied-by-rule")
+    assert b"Paste sites are not for work data." in response.body
+
+
+def test_a_ca_made_by_hand_is_accepted(prepare, raw):
+    exeat = prepare()
+    made = subprocess.run([paths.SOURCE / "certs" / "make-ca", exeat.folder], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    ca = (exeat.folder / "ca.pem").read_bytes()
+    exeat.start()
+    assert exeat.client().get("https://raw.test/").status == 200
+    assert (exeat.folder / "ca.pem").read_bytes() == ca
+    again = subprocess.run([paths.SOURCE / "certs" / "make-ca", exeat.folder], capture_output=True, text=True)
+    assert again.returncode == 2 and "is there already" in again.stderr
