@@ -4,6 +4,7 @@
  * nearest, mismatch, mode.  For an allowed request reason and status are null, in mode monitor the
  * reason is why it would be blocked; canonical is null where the URL has no canonical form. */
 #include "app/config.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -166,12 +167,25 @@ static int write_request(const struct judgement *r, struct buf *out)
     return j.failed ? -1 : 0;
 }
 
+/* Whether a rule in one line says all that is missing: it has no word for these. */
+static bool one_line_mends(const struct judgement *r)
+{
+    switch (r->verdict.reason) {
+    case REASON_QUERY_NOT_ALLOWED:
+    case REASON_HEADER_NOT_ALLOWED:
+    case REASON_BODY_NOT_ALLOWED:
+    case REASON_BODY_TYPE_NOT_ALLOWED:
+        return false;
+    default:
+        return reason_is_missing_rule(r->verdict.reason) && !r->target.encoded_slash;
+    }
+}
+
 /* A rule that would allow it, for the reasons that a rule can mend. */
 static int write_suggestion(const struct judgement *r, struct buf *out)
 {
     const struct http_target *t = &r->target;
-    if (!reason_is_missing_rule(r->verdict.reason) || slice_find(t->path, '*') >= 0 ||
-        r->verdict.reason == REASON_BODY_NOT_ALLOWED || r->verdict.reason == REASON_BODY_TYPE_NOT_ALLOWED)
+    if (!one_line_mends(r) || slice_find(t->path, '*') >= 0)
         return 0;
     if (buf_printf(out, "\nto allow it: - %.*s %s://", SLICE_FMT(r->method), http_scheme_name(t->scheme)) <
             0 ||
@@ -298,6 +312,7 @@ static int read_facts(const struct check_options *o, struct check *c)
         .content_type = o->type ? slice_str(o->type)
                         : type  ? type->value
                                 : slice_str(NULL),
+        .now_ms = clock_wall_ms(),
         .headers = &c->headers,
     };
     return 0;

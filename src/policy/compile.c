@@ -11,6 +11,7 @@ struct source {
     uint64_t version;
     struct slice task;
     unsigned mode;
+    struct expiry expires;
     const struct node *allow, *deny;
 };
 
@@ -63,11 +64,11 @@ static const struct schema_key policy_keys[] = {
     {"exeat", read_version, offsetof(struct source, version), .required = true},
     {"task", read_task, offsetof(struct source, task)},
     {"mode", read_mode, offsetof(struct source, mode)},
+    {"expires", expires_read, offsetof(struct source, expires)},
     {"allow", schema_node, offsetof(struct source, allow)},
     {"deny", schema_node, offsetof(struct source, deny)},
     {"extends", schema_later, 0},
     {"limits", schema_later, 0},
-    {"expires", schema_later, 0},
     {"hold", schema_later, 0},
     {"files", schema_later, 0},
     {"environment", schema_later, 0},
@@ -202,7 +203,7 @@ static int build_index(struct schema_ctx *ctx, struct policy *p)
 static int read_source(struct schema_ctx *ctx, const struct node *root, const char *default_task,
                        struct policy *p)
 {
-    struct source s = {.mode = POLICY_ENFORCE};
+    struct source s = {.mode = POLICY_ENFORCE, .expires = EXPIRES_NEVER};
     int top = root ? schema_decode(ctx, &policy_schema, root, &s) : 0;
     if (root && root->kind != NODE_MAPPING)
         return -1;
@@ -213,6 +214,7 @@ static int read_source(struct schema_ctx *ctx, const struct node *root, const ch
         return problems_add(ctx->problems, 0, 0, "out of memory");
     p->task = task.ptr;
     p->mode = (enum policy_mode)s.mode;
+    p->expires = s.expires;
     return check_names(ctx, p) < 0 || build_index(ctx, p) < 0 ? -1 : 0;
 }
 

@@ -9,7 +9,8 @@
 /* A request while it is judged. */
 struct judged {
     const struct http_target *target;
-    const struct request_facts *facts;
+    const struct request_facts *facts; /* NULL: a CONNECT */
+    int64_t now_ms;
     size_t decoded_len;             /* SIZE_MAX: not made yet */
     char decoded[CAP_TARGET_BYTES]; /* the path for deny rules: see cond_path.c */
 };

@@ -21,7 +21,7 @@ int cond_host_read(struct schema_ctx *ctx, const struct schema_key *key, const s
         return schema_fail(ctx, value, "out of memory");
     int result = 0;
     for (size_t i = 0; i < list.count; i++)
-        if (hosts_parse(ctx, &list.at[i], &at[i]) < 0)
+        if (hosts_parse(ctx, &list.at[i], rule->broad, &at[i]) < 0)
             result = -1;
     *hosts = (struct host_patterns){at, list.count};
     rule->cond[PART_HOST] = hosts;

@@ -1,7 +1,7 @@
 /* paths (globs) and path_regex: either may match.  An allow rule must write one of them. */
-#include "policy/cond.h"
+#include "policy/escapes.h"
 #include "policy/glob.h"
-#include "regex/regex.h"
+#include "policy/patterns.h"
 
 struct glob {
     struct slice shown;   /* canonical */
@@ -33,35 +33,6 @@ static struct paths *get_paths(struct schema_ctx *ctx, const struct node *at, st
     return p;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Takes every escape away, also those that appear when one is taken away (%2561 is %61 is a), in lower
- * case.  For deny rules only: a server that decodes twice must not see what they forbid.  Never longer
- * than `in`. */
-static size_t decode_fully(struct slice in, char *ret)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < in.len; i++) {
-        ret[n++] = in.ptr[i];
-        while (n >= 3 && ret[n - 3] == '%') {
-            int high = hex_value(ret[n - 2]), low = hex_value(ret[n - 1]);
-            if (high < 0 || low < 0)
-                break;
-            n -= 2;
-            ret[n - 1] = (char)(high << 4 | low);
-        }
-    }
-    for (size_t i = 0; i < n; i++)
-        ret[i] = ascii_lower(ret[i]);
-    return n;
-}
-
 static int fold_glob(struct schema_ctx *ctx, struct glob *g)
 {
     char *lower = arena_alloc(ctx->arena, g->pattern.len + 1);
@@ -70,7 +41,7 @@ static int fold_glob(struct schema_ctx *ctx, struct glob *g)
         return problems_add(ctx->problems, 0, 0, "out of memory");
     for (size_t i = 0; i < g->pattern.len; i++)
         lower[i] = ascii_lower(g->pattern.ptr[i]);
-    g->decoded = slice_of(decoded, decode_fully(g->pattern, decoded));
+    g->decoded = slice_of(decoded, escapes_fully(g->pattern, decoded));
     g->pattern = slice_of(lower, g->pattern.len);
     return 0;
 }
@@ -116,27 +87,6 @@ int cond_path_read_globs(struct schema_ctx *ctx, const struct schema_key *key, c
     return result;
 }
 
-static void drop_regex(void *regex)
-{
-    regex_free(regex);
-}
-
-static int read_regex(struct schema_ctx *ctx, const struct schema_item *item, const struct policy_rule *rule,
-                      struct expression *ret)
-{
-    struct err e;
-    struct regex *regex;
-    size_t offset;
-    if (regex_compile(item->text, rule->deny ? REGEX_NOCASE : 0, &regex, &offset, &e) < 0)
-        return problems_add(ctx->problems, item->line, item->column,
-                            "not a regular expression that can be used: %s (at character %zu)", e.text,
-                            offset + 1);
-    *ret = (struct expression){item->text, regex};
-    if (policy_on_free(rule->policy, drop_regex, regex) < 0)
-        return problems_add(ctx->problems, item->line, item->column, "out of memory");
-    return 0;
-}
-
 int cond_path_read_regex(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
                          void *field)
 {
@@ -149,9 +99,11 @@ int cond_path_read_regex(struct schema_ctx *ctx, const struct schema_key *key, c
     if (!paths->regexes)
         return schema_fail(ctx, value, "out of memory");
     int result = 0;
-    for (size_t i = 0; i < list.count; i++)
-        if (read_regex(ctx, &list.at[i], rule, &paths->regexes[i]) < 0)
+    for (size_t i = 0; i < list.count; i++) {
+        paths->regexes[i].pattern = list.at[i].text;
+        if (patterns_compile(ctx, &list.at[i], rule, &paths->regexes[i].regex) < 0)
             result = -1;
+    }
     paths->regex_count = list.count;
     return result;
 }
@@ -167,7 +119,7 @@ static int finish(struct schema_ctx *ctx, const struct node *at, struct policy_r
 static struct slice decoded_path(struct judged *q)
 {
     if (q->decoded_len == SIZE_MAX)
-        q->decoded_len = decode_fully(q->target->path, q->decoded);
+        q->decoded_len = escapes_fully(q->target->path, q->decoded);
     return slice_of(q->decoded, q->decoded_len);
 }
 

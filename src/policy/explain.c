@@ -2,6 +2,8 @@
 
 #include "policy/cond.h"
 
+enum { FIELDS_SHOWN = 20 };
+
 static const char *sentence(const struct verdict *v)
 {
     return v->reason == REASON_NONE ? "A rule allows it." : reason_sentence(v->reason);
@@ -34,6 +36,22 @@ static int add_body(const struct request_facts *facts, struct buf *out)
     return buf_printf(out, "%lld bytes, %.*s", (long long)facts->body_size, SLICE_FMT(type));
 }
 
+/* Names only: values may be credentials. */
+static int add_fields(const struct http_headers *headers, struct buf *out)
+{
+    unsigned shown = 0;
+    if (!headers)
+        return buf_append(out, SLICE("fields that are not known any longer"));
+    for (unsigned i = 0; i < headers->count && shown < FIELDS_SHOWN; i++) {
+        if (headers->at[i].drop)
+            continue;
+        if ((shown++ && buf_append(out, SLICE(", ")) < 0) ||
+            buf_append(out, slice_first(headers->at[i].name, 100)) < 0)
+            return -1;
+    }
+    return shown ? 0 : buf_append(out, SLICE("none"));
+}
+
 /* What the request has where the rule asks for something else. */
 static int add_actual(enum policy_part part, const struct http_target *target,
                       const struct request_facts *facts, struct buf *out)
@@ -49,6 +67,10 @@ static int add_actual(enum policy_part part, const struct http_target *target,
         return buf_append(out, facts->method);
     case PART_PATH:
         return buf_append(out, slice_first(target->path, 200));
+    case PART_QUERY:
+        return buf_append(out, target->query.len ? slice_first(target->query, 200) : SLICE("none"));
+    case PART_HEADERS:
+        return add_fields(facts->headers, out);
     case PART_BODY:
         return add_body(facts, out);
     case PART_COUNT:
@@ -72,6 +94,14 @@ static int add_rule(const char *label, const struct policy_rule *r, struct buf *
     return buf_printf(out, "\n%s: \"%s\" (%s:%u)", label, r->name, r->policy->file, r->line);
 }
 
+/* The rule's own, or else the policy's. */
+static int add_expiry(const struct policy_rule *r, struct buf *out)
+{
+    bool own = r->expires.ms <= r->policy->expires.ms;
+    struct slice text = own ? r->expires.text : r->policy->expires.text;
+    return buf_printf(out, "\n  %s expired: %.*s", own ? "the rule" : "the policy", SLICE_FMT(text));
+}
+
 int explain_person(const struct http_target *target, const struct request_facts *facts,
                    const struct verdict *v, struct buf *out)
 {
@@ -84,6 +114,8 @@ int explain_person(const struct http_target *target, const struct request_facts 
     if (!v->nearest)
         return 0;
     if (add_rule("nearest rule", v->nearest, out) < 0)
+        return -1;
+    if (v->reason == REASON_RULE_EXPIRED && add_expiry(v->nearest, out) < 0)
         return -1;
     for (enum policy_part p = 0; p < PART_COUNT; p++)
         if (v->mismatch & 1u << p && add_part(p, target, facts, v, out) < 0)

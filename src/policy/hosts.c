@@ -135,28 +135,28 @@ static bool over_public_suffix(const struct parse *p, const struct host_pattern 
     return !list || !below || psl_is_public_suffix(list, h->name.ptr) || psl_is_public_suffix(list, below);
 }
 
-static int check_wildcard(const struct parse *p, const struct host_pattern *h)
+static int check_wildcard(const struct parse *p, const struct host_pattern *h, bool broad)
 {
     if (h->kind == HOST_EXACT)
         return 0;
     if (h->literal != HTTP_HOST_NAME)
         return fail(p, "an address has no names below it; write it without the wildcard");
-    if (over_public_suffix(p, h))
+    if (!broad && over_public_suffix(p, h))
         return fail(p,
                     "\"%.*s\" is a public suffix: names below it belong to anybody; name the hosts, or write "
-                    "\"*.\" before a registered name",
+                    "\"*.\" before a registered name (`broad: true` means it all the same)",
                     SLICE_FMT(shown(h->name)));
     return 0;
 }
 
-int hosts_parse(struct schema_ctx *ctx, const struct schema_item *item, struct host_pattern *ret)
+int hosts_parse(struct schema_ctx *ctx, const struct schema_item *item, bool broad, struct host_pattern *ret)
 {
     const struct parse p = {ctx, item};
     struct host_pattern h;
     if (refuse_mistakes(&p) < 0)
         return -1;
     struct slice name = cut_wildcard(item->text, &h.kind);
-    if (canonical(&p, name, &h) < 0 || check_wildcard(&p, &h) < 0)
+    if (canonical(&p, name, &h) < 0 || check_wildcard(&p, &h, broad) < 0)
         return -1;
     *ret = h;
     return 0;

@@ -5,12 +5,18 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/compile.c \
 	%D%/cond.h \
 	%D%/cond_body.c \
+	%D%/cond_headers.c \
 	%D%/cond_host.c \
 	%D%/cond_method.c \
 	%D%/cond_path.c \
 	%D%/cond_port.c \
+	%D%/cond_query.c \
 	%D%/cond_scheme.c \
 	%D%/conds.def \
+	%D%/escapes.c \
+	%D%/escapes.h \
+	%D%/expires.c \
+	%D%/expires.h \
 	%D%/explain.c \
 	%D%/explain.h \
 	%D%/glob.c \
@@ -23,6 +29,8 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/model.h \
 	%D%/oneline.c \
 	%D%/oneline.h \
+	%D%/patterns.c \
+	%D%/patterns.h \
 	%D%/policy.c \
 	%D%/policy.h \
 	%D%/reason.c \

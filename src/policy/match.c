@@ -2,10 +2,12 @@
 #include "policy/cond.h"
 
 /* `judged` holds a buffer of many KiB that most requests never touch: it must not be cleared. */
-static void start(struct judged *q, const struct http_target *target, const struct request_facts *facts)
+static void start(struct judged *q, const struct http_target *target, const struct request_facts *facts,
+                  int64_t now_ms)
 {
     q->target = target;
     q->facts = facts;
+    q->now_ms = now_ms;
     q->decoded_len = SIZE_MAX;
 }
 
@@ -31,8 +33,20 @@ static bool asks_from(const struct policy_rule *r, enum policy_part first)
     return false;
 }
 
-/* The first in the file of those that fit in all parts before `end`. */
-static const struct policy_rule *first_fit(const struct host_hits *hits, enum policy_part end,
+/* A policy that has expired allows nothing, and forbids what it forbade. */
+static bool has_expired(const struct policy_rule *r, const struct judged *q)
+{
+    return q->now_ms >= r->expires.ms || (!r->deny && q->now_ms >= r->policy->expires.ms);
+}
+
+/* Whether a rule speaks of such requests at all: %2F is for allow rules that say so. */
+static bool takes_part(const struct policy_rule *r, bool expired, const struct judged *q)
+{
+    return has_expired(r, q) == expired && (r->deny || r->encoded_slash || !q->target->encoded_slash);
+}
+
+/* The first in the file of those, expired or not, that fit in all parts before `end`. */
+static const struct policy_rule *first_fit(const struct host_hits *hits, bool expired, enum policy_part end,
                                            struct judged *q)
 {
     const struct policy_rule *best = NULL;
@@ -40,7 +54,7 @@ static const struct policy_rule *first_fit(const struct host_hits *hits, enum po
         for (const struct rule_ref *ref = hits->lists[i]; ref; ref = ref->next) {
             if (best && ref->rule->order >= best->order)
                 break;
-            if (ref->rule->deny && asks_from(ref->rule, end))
+            if (!takes_part(ref->rule, expired, q) || (ref->rule->deny && asks_from(ref->rule, end)))
                 continue;
             if (fits(ref->rule, end, q))
                 best = ref->rule;
@@ -80,6 +94,8 @@ static struct verdict missing_rule(const struct host_hits *hits, enum policy_par
     struct nearest best = {.reason = REASON_HOST_NOT_ALLOWED, .mismatch = 1u << PART_HOST};
     for (size_t i = 0; i < hits->count; i++)
         for (const struct rule_ref *ref = hits->lists[i]; ref; ref = ref->next) {
+            if (!takes_part(ref->rule, false, q))
+                continue;
             struct nearest n = compare(ref->rule, end, q);
             if (is_nearer(&n, &best))
                 best = n;
@@ -88,14 +104,26 @@ static struct verdict missing_rule(const struct host_hits *hits, enum policy_par
         .kind = VERDICT_BLOCK, .reason = best.reason, .nearest = best.rule, .mismatch = best.mismatch};
 }
 
-/* Only the lack of a rule is forgiven, and it stays on record. */
-static struct verdict relax(const struct policy *p, struct verdict v)
+/* Only the lack of a rule is forgiven, and it stays on record; never by a policy that has expired. */
+static bool relaxes(const struct policy *p, const struct judged *q)
 {
-    if (p->mode == POLICY_MONITOR && reason_is_missing_rule(v.reason)) {
+    return p->mode == POLICY_MONITOR && q->now_ms < p->expires.ms;
+}
+
+static struct verdict relax(const struct policy *p, const struct judged *q, struct verdict v)
+{
+    if (relaxes(p, q) && reason_is_missing_rule(v.reason)) {
         v.kind = VERDICT_ALLOW;
         v.would_block = true;
     }
     return v;
+}
+
+/* At a CONNECT an expired rule decides only where no request inside could be relaxed. */
+static const struct policy_rule *expired_fit(const struct policy *p, const struct host_hits *allow,
+                                             enum policy_part end, struct judged *q)
+{
+    return end < PART_COUNT && relaxes(p, q) ? NULL : first_fit(allow, true, end, q);
 }
 
 static struct verdict decide(const struct policy *p, enum policy_part end, struct judged *q)
@@ -103,31 +131,34 @@ static struct verdict decide(const struct policy *p, enum policy_part end, struc
     const struct http_authority *authority = &q->target->authority;
     struct host_hits allow, deny;
     host_index_find(&p->index, authority->host, authority->kind == HTTP_HOST_NAME, &allow, &deny);
-    const struct policy_rule *rule = first_fit(&deny, end, q);
+    const struct policy_rule *rule = first_fit(&deny, false, end, q);
     if (rule)
         return (struct verdict){.kind = VERDICT_BLOCK, .reason = REASON_DENIED_BY_RULE, .rule = rule};
-    /* no rule can say encoded_slash yet; then it becomes a condition */
-    if (q->target->encoded_slash)
-        return (struct verdict){.kind = VERDICT_BLOCK, .reason = REASON_AMBIGUOUS_TARGET};
-    rule = first_fit(&allow, end, q);
+    rule = first_fit(&allow, false, end, q);
     if (rule)
         return (struct verdict){.kind = VERDICT_ALLOW, .rule = rule};
-    return relax(p, missing_rule(&allow, end, q));
+    rule = expired_fit(p, &allow, end, q);
+    if (rule)
+        return (struct verdict){.kind = VERDICT_BLOCK, .reason = REASON_RULE_EXPIRED, .nearest = rule};
+    struct verdict missing = missing_rule(&allow, end, q);
+    if (q->target->encoded_slash && !missing.nearest)
+        return (struct verdict){.kind = VERDICT_BLOCK, .reason = REASON_AMBIGUOUS_TARGET};
+    return relax(p, q, missing);
 }
 
 void policy_match(const struct policy *p, const struct http_target *target, const struct request_facts *facts,
                   struct verdict *ret_verdict)
 {
     struct judged q;
-    start(&q, target, facts);
+    start(&q, target, facts, facts->now_ms);
     *ret_verdict = decide(p, PART_COUNT, &q);
 }
 
-void policy_match_connect(const struct policy *p, const struct http_authority *authority,
+void policy_match_connect(const struct policy *p, const struct http_authority *authority, int64_t now_ms,
                           struct verdict *ret_verdict)
 {
     const struct http_target target = {.scheme = HTTP_SCHEME_HTTPS, .authority = *authority};
     struct judged q;
-    start(&q, &target, NULL);
+    start(&q, &target, NULL, now_ms);
     *ret_verdict = decide(p, PART_SCHEME + 1, &q);
 }

@@ -1,5 +1,6 @@
 /* A policy as it is in memory: immutable once compiled, all of it in the snapshot's arena. */
 #pragma once
+#include "policy/expires.h"
 #include "policy/index.h"
 #include "policy/policy.h"
 
@@ -12,6 +13,9 @@ struct policy_rule {
     unsigned line, column;
     unsigned order; /* in the file, allow and deny rules together, from 0 */
     bool deny;
+    bool broad;                   /* a wildcard over a public suffix is meant */
+    bool encoded_slash;           /* of an allow rule: also speaks of paths with %2F */
+    struct expiry expires;        /* from then on the rule is as if it were not there */
     const void *cond[PART_COUNT]; /* each of the type of its cond_<name>.c; NULL: any */
 };
 
@@ -27,6 +31,8 @@ struct policy {
     struct arena arena;
     const char *file, *task;
     enum policy_mode mode;
+    struct expiry expires; /* from then on it allows nothing; deny rules stay */
+    bool needs_headers;
     char digest[65];
     struct policy_rule **rules; /* in file order */
     size_t rule_count;

@@ -26,6 +26,11 @@ size_t policy_rule_count(const struct policy *p)
     return p->rule_count;
 }
 
+bool policy_needs_headers(const struct policy *p)
+{
+    return p->needs_headers;
+}
+
 void policy_rule_info(const struct policy_rule *r, struct policy_rule_info *ret)
 {
     *ret = (struct policy_rule_info){

@@ -55,14 +55,19 @@ const char *policy_file(const struct policy *p);
 /* SHA-256 of the text, lower-case hex: which policy was in force, for records. */
 const char *policy_digest(const struct policy *p);
 size_t policy_rule_count(const struct policy *p);
+/* Whether any rule speaks of header fields: who judges again later must keep them. */
+bool policy_needs_headers(const struct policy *p);
 
 /* What is known of a request when its head was read. */
 struct request_facts {
     struct slice method;
     bool has_body;
-    int64_t body_size;                  /* -1: not known before it was sent (chunked) */
-    struct slice content_type;          /* as received; empty where there is none */
-    const struct http_headers *headers; /* may be NULL: no fields */
+    int64_t body_size;         /* -1: not known before it was sent (chunked) */
+    struct slice content_type; /* as received; empty where there is none */
+    int64_t now_ms;            /* wall clock, since 1970: rules may expire */
+    /* NULL: not known (any longer).  What a rule says of them then fails closed: an allow rule does not
+     * fit, a deny rule does. */
+    const struct http_headers *headers;
 };
 
 struct verdict {
@@ -71,18 +76,20 @@ struct verdict {
     bool would_block;                  /* monitor: allowed only because of the mode */
     const struct policy_rule *rule;    /* the rule that decided; NULL where none did */
     const struct policy_rule *nearest; /* of a block without a rule: the one that came closest, or NULL */
-    unsigned mismatch;                 /* bits 1 << policy_part: what does not fit in `nearest` */
+    unsigned mismatch;                 /* bits 1 << policy_part: what does not fit in `nearest`; 0 where it
+                                        * has expired */
 };
 
 /* Judge one request against a compiled policy.
  *
  * Pure: reads no clock, opens nothing, allocates nothing.  `target` is canonical (http/target.h).
- * Deny rules win over allow rules; nothing matching is a block (design: Policy). */
+ * Deny rules win over allow rules; nothing matching is a block (design: Policy).  An expired rule is as if
+ * it were not there, but where it would have allowed, the reason is rule-expired. */
 void policy_match(const struct policy *p, const struct http_target *target, const struct request_facts *facts,
                   struct verdict *ret_verdict);
 
 /* Judge a CONNECT: could any https request to this host and port be allowed?  reason is
  * host-not-allowed, port-not-allowed, scheme-not-allowed, denied-by-rule (a deny rule that covers the
- * whole host and port), or none.  The requests inside are judged one by one all the same. */
-void policy_match_connect(const struct policy *p, const struct http_authority *authority,
+ * whole host and port), rule-expired, or none.  The requests inside are judged one by one all the same. */
+void policy_match_connect(const struct policy *p, const struct http_authority *authority, int64_t now_ms,
                           struct verdict *ret_verdict);

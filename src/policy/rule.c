@@ -32,12 +32,17 @@ static int read_message(struct schema_ctx *ctx, const struct schema_key *key, co
 }
 
 static const struct schema_key rule_keys[] = {
-    {"name", read_name, 0},         {"message", read_message, 0},
+    {"name", read_name, 0},
+    {"message", read_message, 0},
 #define COND_KEY(key, reader) {key, reader, 0},
 #include "policy/conds.def"
-    {"query", schema_later, 0},     {"headers", schema_later, 0}, {"limits", schema_later, 0},
-    {"websocket", schema_later, 0}, {"tls", schema_later, 0},     {"addresses", schema_later, 0},
-    {"expires", schema_later, 0},   {"broad", schema_later, 0},   {"encoded_slash", schema_later, 0},
+    {"expires", expires_read, offsetof(struct policy_rule, expires)},
+    {"broad", schema_bool, offsetof(struct policy_rule, broad)},
+    {"encoded_slash", schema_bool, offsetof(struct policy_rule, encoded_slash)},
+    {"limits", schema_later, 0},
+    {"websocket", schema_later, 0},
+    {"tls", schema_later, 0},
+    {"addresses", schema_later, 0},
     {"watch", schema_later, 0},
 };
 static const struct schema rule_schema = SCHEMA("a rule", struct policy_rule, rule_keys);
@@ -85,14 +90,25 @@ static int finish(struct schema_ctx *ctx, const struct node *at, struct policy_r
     return rule->name ? result : schema_fail(ctx, at, "out of memory");
 }
 
+/* Hosts are read before or behind `broad`, as the file has them; they must know it in either case. */
+static bool is_broad(const struct node *mapping)
+{
+    const struct node *value = mapping->kind == NODE_MAPPING ? node_get(mapping, SLICE("broad")) : NULL;
+    return value && value->kind == NODE_SCALAR && slice_eq(value->text, SLICE("true"));
+}
+
 int rule_read(struct schema_ctx *ctx, const struct node *value, struct policy_rule *rule)
 {
     if (value->kind == NODE_SEQUENCE)
         return schema_fail(ctx, value, "a rule must be a mapping or `METHOD https://host/path`, not a list");
     rule->line = value->line;
     rule->column = value->column;
+    rule->expires = EXPIRES_NEVER;
     const struct node *mapping = oneline_expand(ctx, value);
-    if (!mapping || schema_decode(ctx, &rule_schema, mapping, rule) < 0)
+    if (!mapping)
+        return -1;
+    rule->broad = is_broad(mapping);
+    if (schema_decode(ctx, &rule_schema, mapping, rule) < 0)
         return -1;
     return finish(ctx, value, rule);
 }

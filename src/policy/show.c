@@ -123,6 +123,28 @@ static const char *mode_name(const struct policy *p)
     return names[p->mode];
 }
 
+/* What is no condition, where it is written. */
+static int show_others(const struct policy_rule *r, struct buf *out)
+{
+    if (r->expires.text.ptr && buf_printf(out, "  expires %.*s\n", SLICE_FMT(r->expires.text)) < 0)
+        return -1;
+    if (r->encoded_slash && buf_append(out, SLICE("  encoded_slash true\n")) < 0)
+        return -1;
+    return r->broad ? buf_append(out, SLICE("  broad   true\n  warning names below a public suffix belong to "
+                                            "anybody\n"))
+                    : 0;
+}
+
+static void json_others(const struct policy_rule *r, struct json *j)
+{
+    if (r->expires.text.ptr)
+        json_kv_slice(j, "expires", r->expires.text);
+    if (r->encoded_slash)
+        json_kv_bool(j, "encoded_slash", true);
+    if (r->broad)
+        json_kv_bool(j, "broad", true);
+}
+
 static int show_rule(const struct policy_rule *r, struct buf *out)
 {
     if (buf_printf(out, "\n%s \"%s\" (%s:%u)\n", r->deny ? "deny" : "allow", r->name, r->policy->file,
@@ -134,13 +156,15 @@ static int show_rule(const struct policy_rule *r, struct buf *out)
             buf_append(out, SLICE("\n")) < 0)
             return -1;
     }
-    return r->message ? buf_printf(out, "  message %s\n", r->message) : 0;
+    return show_others(r, out) < 0 ? -1 : r->message ? buf_printf(out, "  message %s\n", r->message) : 0;
 }
 
 int show_text(const struct policy *p, struct buf *out)
 {
     if (buf_printf(out, "task %s, mode %s: ", p->task, mode_name(p)) < 0 || show_summary(p, out) < 0 ||
         buf_append(out, SLICE("\n")) < 0)
+        return -1;
+    if (p->expires.text.ptr && buf_printf(out, "expires %.*s\n", SLICE_FMT(p->expires.text)) < 0)
         return -1;
     for (size_t i = 0; i < p->rule_count; i++)
         if (show_rule(p->rules[i], out) < 0)
@@ -158,6 +182,7 @@ static void json_rule(const struct policy_rule *r, struct json *j)
     for (enum policy_part p = 0; p < PART_COUNT; p++)
         if (r->cond[p])
             conds[p]->json(r->cond[p], j);
+    json_others(r, j);
     if (r->deny)
         json_kv_str(j, "message", r->message);
     json_object_end(j);
@@ -174,6 +199,8 @@ static int json_policy(const struct policy *p, const struct summary *s, struct b
     json_kv_str(&j, "task", p->task);
     json_kv_str(&j, "mode", mode_name(p));
     json_kv_str(&j, "digest", p->digest);
+    if (p->expires.text.ptr)
+        json_kv_slice(&j, "expires", p->expires.text);
     json_kv_slice(&j, "summary", buf_slice(&text));
     json_kv_int(&j, "hosts", (int64_t)s->count);
     json_kv_int(&j, "writable", (int64_t)s->writable);

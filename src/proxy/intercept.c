@@ -102,7 +102,7 @@ void intercept_connect(struct exchange *x, const struct h1_request *r)
         exchange_refuse(x, REASON_POLICY_UNAVAILABLE, NULL);
         return;
     }
-    policy_match_connect(t->policy, &x->target.authority, &x->verdict);
+    policy_match_connect(t->policy, &x->target.authority, x->wall_ms, &x->verdict);
     c->connect_reason = x->verdict.reason;
     c->blocked_tunnel = x->blocked = x->verdict.kind != VERDICT_ALLOW;
     x->reason = x->verdict.reason;

@@ -1,6 +1,7 @@
 /* A request's head, from bytes to a verdict. */
 #include "proxy/exchange.h"
 
+#include "base/clock.h"
 #include "base/crypto.h"
 
 #include <stdio.h>
@@ -266,8 +267,27 @@ static struct request_facts facts_of(struct exchange *x, const struct h1_request
         .has_body = r->framing != H1_BODY_NONE,
         .body_size = r->framing == H1_BODY_CHUNKED ? -1 : r->framing == H1_BODY_LENGTH ? (int64_t)r->length : 0,
         .content_type = type ? arena_slice(&x->arena, type->value) : slice_of(NULL, 0),
+        .now_ms = x->wall_ms,
         .headers = &r->headers,
     };
+}
+
+/* They end with the head, and a rule that speaks of them may judge again after a reload.  NULL without memory:
+ * then they are not known any longer, which fails closed. */
+static const struct http_headers *keep_headers(struct arena *arena, const struct http_headers *from)
+{
+    struct http_headers *kept = arena_new(arena, struct http_headers);
+    if (!kept)
+        return NULL;
+    for (unsigned i = 0; i < from->count; i++) {
+        struct http_header *to = &kept->at[kept->count++];
+        *to = from->at[i];
+        to->name = arena_slice(arena, to->name);
+        to->value = arena_slice(arena, to->value);
+        if (!to->name.ptr || !to->value.ptr)
+            return NULL;
+    }
+    return kept;
 }
 
 static int judge(struct exchange *x, const struct h1_request *r, const struct snapshot_task *t)
@@ -278,7 +298,7 @@ static int judge(struct exchange *x, const struct h1_request *r, const struct sn
     }
     x->facts = facts_of(x, r);
     policy_match(t->policy, &x->target, &x->facts, &x->verdict);
-    x->facts.headers = NULL; /* they end with the head */
+    x->facts.headers = policy_needs_headers(t->policy) ? keep_headers(&x->arena, &r->headers) : NULL;
     if (x->verdict.kind != VERDICT_ALLOW) {
         exchange_refuse(x, x->verdict.reason, NULL);
         return -1;
@@ -308,6 +328,7 @@ void request_judge_again(struct exchange *x, const struct proxy_snapshot *snapsh
 {
     const struct snapshot_task *t = snapshot_task_named(snapshot, conn_task_name(x->conn));
     struct verdict now = {.kind = VERDICT_BLOCK, .reason = REASON_POLICY_UNAVAILABLE};
+    x->facts.now_ms = clock_wall_ms();
     if (t && t->policy)
         policy_match(t->policy, &x->target, &x->facts, &now);
     if (now.rule && x->facts.has_body)

@@ -11,6 +11,8 @@
 
 enum { REQUESTS_MAX = 50, OUTPUT_BYTES = 64 << 20 };
 
+static const int64_t NOW_MS = INT64_C(1800000000000); /* in 2027 */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void must(bool holds)
@@ -43,7 +45,8 @@ static void check(const struct policy *p, const struct verdict *v)
     must(!v->would_block || (policy_mode(p) == POLICY_MONITOR && reason_is_missing_rule(v->reason)));
     must((v->reason == REASON_NONE) == (v->rule && !is_deny(v->rule)));
     must((v->reason == REASON_DENIED_BY_RULE) == (v->rule && is_deny(v->rule)));
-    must(!v->nearest || (!v->rule && v->mismatch && !is_deny(v->nearest)));
+    must(!v->nearest || (!v->rule && !is_deny(v->nearest)));
+    must(!v->nearest || !v->mismatch == (v->reason == REASON_RULE_EXPIRED));
 }
 
 static void judge(const struct policy *p, struct slice line)
@@ -54,7 +57,8 @@ static void judge(const struct policy *p, struct slice line)
     struct http_problem problem;
     ptrdiff_t space = slice_find(line, ' ');
     struct slice method = slice_first(line, space < 0 ? line.len : (size_t)space);
-    struct request_facts facts = {.method = method, .has_body = method.len % 2, .body_size = -1};
+    struct request_facts facts = {
+        .method = method, .has_body = method.len % 2, .body_size = -1, .now_ms = NOW_MS};
     if (http_url_parse(&arena, slice_skip(line, method.len + 1), &target, &problem) == 0) {
         struct verdict v, again, connect;
         policy_match(p, &target, &facts, &v);
@@ -63,7 +67,7 @@ static void judge(const struct policy *p, struct slice line)
         must(v.kind == again.kind && v.reason == again.reason && v.rule == again.rule &&
              v.nearest == again.nearest && v.mismatch == again.mismatch);
         must(explain_agent(&v, &out) == 0 && explain_person(&target, &facts, &v, &out) == 0);
-        policy_match_connect(p, &target.authority, &connect);
+        policy_match_connect(p, &target.authority, facts.now_ms, &connect);
         check(p, &connect);
         /* what a CONNECT would be refused for, no https request inside could be allowed */
         if (connect.kind == VERDICT_BLOCK && target.scheme == HTTP_SCHEME_HTTPS)

@@ -81,5 +81,5 @@ static void errors_are_reported_as_expected(void **state)
 
 int main(void)
 {
-    return case_run_all("policy-errors", 50, errors_are_reported_as_expected);
+    return case_run_all("policy-errors", 120, errors_are_reported_as_expected);
 }

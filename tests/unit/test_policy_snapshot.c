@@ -1,5 +1,6 @@
 /* A snapshot as a whole: what it says of itself, how it is shared, what judging costs. */
 #include "base/caps.h"
+#include "policy/expires.h"
 #include "policy/explain.h"
 #include "policy/glob.h"
 #include "policy/show.h"
@@ -132,10 +133,14 @@ static void judging_allocates_nothing(void **state)
 {
     (void)state;
     struct arena arena = ARENA_INIT(1 << 16);
-    AUTO(policy) *p = compile(SLICE("exeat: 1\nallow: [{host: a.test, path_regex: ['/x+']}]\n"
-                                    "deny: [{host: a.test, paths: [/y], path_regex: ['/z+']}]\n"));
-    struct http_target t = target_of(&arena, "https://a.test/xxx%2520y");
-    const struct request_facts facts = {.method = SLICE("GET")};
+    AUTO(policy) *p =
+        compile(SLICE("exeat: 1\nallow: [{host: a.test, path_regex: ['/x+.*'], query: {q: a*}}]\n"
+                      "deny: [{host: a.test, paths: [/y], path_regex: ['/z+']},\n"
+                      "  {host: a.test, query: {q: {regex: b+}}, headers: {x: y}}]\n"));
+    struct http_target t = target_of(&arena, "https://a.test/xxx%2520y?q=a%2541+;&q=a");
+    const struct http_headers headers = {.at = {{SLICE("X"), SLICE("a, b"), HTTP_H_OTHER, false}},
+                                         .count = 1};
+    const struct request_facts facts = {.method = SLICE("GET"), .headers = &headers};
     struct verdict v;
     policy_match(p, &t, &facts, &v); /* the thread's match data comes with the first */
     size_t before = mallinfo2().uordblks;
@@ -164,6 +169,28 @@ static void hostile_globs_end_soon(void **state)
         path[i] = '/';
     assert_false(glob_match(slice_of(pattern, n - 1), slice_of(path, sizeof path), false));
     assert_in_range(now_ns() - start, 0, 3000000000); /* with sanitizers; exponential would never end */
+}
+
+static void hostile_queries_end_soon(void **state)
+{
+    (void)state;
+    static char url[CAP_TARGET_BYTES];
+    struct arena arena = ARENA_INIT(1 << 20);
+    AUTO(policy) *p =
+        compile(SLICE("exeat: 1\nallow: [{host: a.test, paths: [/**], query: {a: '*a*a*a*b'}}]\n"
+                      "deny: [{host: a.test, query: {b: '*a*a*a*a*b', c: {regex: '(a+)+b'}}}]\n"));
+    size_t n = (size_t)snprintf(url, sizeof url, "https://a.test/?a=+%%61;c=");
+    memset(url + n, 'a', sizeof url - n - 1);
+    for (size_t i = n; i + 8 < sizeof url; i += 7)
+        memcpy(url + i, i % 2 ? "&a=%25;" : "a&c=aa+", 7);
+    struct http_target t = target_of(&arena, url);
+    struct verdict v;
+    const struct request_facts facts = {.method = SLICE("GET")};
+    int64_t start = now_ns();
+    policy_match(p, &t, &facts, &v);
+    assert_in_range(now_ns() - start, 0, 3000000000); /* with sanitizers; exponential would never end */
+    assert_int_equal(v.reason, REASON_QUERY_NOT_ALLOWED);
+    arena_free(&arena);
 }
 
 /* ---- words ---- */
@@ -218,6 +245,145 @@ static void a_person_reads_what_the_nearest_rule_allows(void **state)
                                         "  path: allows /secret-plan/**; the request has /plan");
 }
 
+static void a_person_reads_what_is_asked_of_query_and_fields(void **state)
+{
+    (void)state;
+    struct arena arena = ARENA_INIT(1 << 16);
+    AUTO_BUF out = BUF_INIT(TEXT_BYTES);
+    AUTO(policy) *p = compile(
+        SLICE("exeat: 1\nallow:\n  - {host: a.test, paths: [/], query: {page: '*', n: [a, {regex: '[0-9]'}]},"
+              " headers: {x-mode: safe, x-key?: '*'}}\n"));
+    struct http_target t = target_of(&arena, "https://a.test/?n=b");
+    const struct http_headers headers = {.at = {{SLICE("Accept"), SLICE("a"), HTTP_H_ACCEPT, false},
+                                                {SLICE("TE"), SLICE("a"), HTTP_H_TE, true},
+                                                {SLICE("X-Token"), SLICE("s3cret"), HTTP_H_OTHER, false}},
+                                         .count = 3};
+    const struct request_facts facts = {.method = SLICE("GET"), .headers = &headers};
+    struct verdict v;
+    policy_match(p, &t, &facts, &v);
+    assert_int_equal(explain_person(&t, &facts, &v, &out), 0);
+    assert_string_equal(buf_cstr(&out),
+                        "The path is allowed, but not with these query parameters.\n"
+                        "nearest rule: \"rule 1\" (.exeat.yaml:3)\n"
+                        "  query: allows page=*, n=a|regex [0-9]; the request has n=b\n"
+                        "  headers: allows x-mode=safe, x-key?=*; the request has Accept, X-Token");
+    arena_free(&arena);
+}
+
+static void a_person_reads_when_a_rule_has_expired(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"exeat: 1\nallow: [{host: a.test, paths: [/], expires: 2030-01-01}]\n",
+         "the rule expired: 2030-01-01"},
+        {"exeat: 1\nexpires: 2029-01-01\nallow: [{host: a.test, paths: [/], expires: 2030-01-01}]\n",
+         "the policy expired: 2029-01-01"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct arena arena = ARENA_INIT(1 << 16);
+        AUTO_BUF out = BUF_INIT(TEXT_BYTES);
+        AUTO(policy) *p = compile(slice_str(texts[i][0]));
+        struct http_target t = target_of(&arena, "https://a.test/");
+        const struct request_facts facts = {.method = SLICE("GET"), .now_ms = INT64_C(2000000000000)};
+        struct verdict v;
+        policy_match(p, &t, &facts, &v);
+        assert_int_equal(explain_person(&t, &facts, &v, &out), 0);
+        assert_non_null(strstr(buf_cstr(&out), texts[i][1]));
+        buf_clear(&out);
+        assert_int_equal(explain_agent(&v, &out), 0);
+        assert_string_equal(buf_cstr(&out),
+                            "The rule that allowed this has expired. Nearest rule: \"rule 1\".");
+        arena_free(&arena);
+    }
+}
+
+static void times_are_read_as_rfc_3339_has_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } rows[] = {
+        {"1970-01-01", 86400000},
+        {"1970-01-01T00:00:00Z", 0},
+        {"2000-02-29", INT64_C(951868800000)},
+        {"2026-11-21T08:00:00.123Z", INT64_C(1795248000123)},
+        {"2026-11-21t10:30:00.1239+02:30", INT64_C(1795248000123)},
+        {"2026-11-20T22:00:00-10:00", INT64_C(1795248000000)},
+        {"2016-12-31T23:59:60z", INT64_C(1483228800000)},
+        {"9999-12-31", INT64_C(253402300800000)},
+    };
+    static const char *const wrong[] = {
+        "",
+        "2026",
+        "2026-11",
+        "2026-11-2",
+        "26-11-21",
+        "2026-00-01",
+        "2026-13-01",
+        "2026-01-00",
+        "2026-04-31",
+        "2100-02-29",
+        "1969-12-31",
+        "2026-11-21T",
+        "2026-11-21T08:00Z",
+        "2026-11-21T08:00:00",
+        "2026-11-21 08:00:00Z",
+        "2026-11-21T24:00:00Z",
+        "2026-11-21T08:60:00Z",
+        "2026-11-21T08:00:61Z",
+        "2026-11-21T08:00:00.Z",
+        "2026-11-21T08:00:00+0200",
+        "2026-11-21T08:00:00+24:00",
+        "2026-11-21T08:00:00Zx",
+        "2026-11-21x",
+        "+026-11-21",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int64_t ms = -1;
+        assert_int_equal(expires_parse(slice_str(rows[i].text), &ms), 0);
+        if (ms != rows[i].ms)
+            fail_msg("%s: %lld", rows[i].text, (long long)ms);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        int64_t ms = -7;
+        if (expires_parse(slice_str(wrong[i]), &ms) == 0 || ms != -7)
+            fail_msg("%s", wrong[i]);
+    }
+}
+
+static void a_policy_is_shown_with_its_warnings(void **state)
+{
+    (void)state;
+    AUTO_BUF out = BUF_INIT(TEXT_BYTES);
+    AUTO(policy) *p = compile(SLICE(
+        "exeat: 1\nexpires: 2031-01-01\nallow:\n  - {host: '*.github.io', broad: true, paths: [/], encoded_slash: true,"
+        " expires: 2030-01-01, query: {}, headers: {x?: {regex: a}}}\n"));
+    assert_int_equal(show_text(p, &out), 0);
+    static const char *const lines[] = {
+        "\nexpires 2031-01-01\n",   "\n  query   none\n",
+        "\n  headers x?=regex a\n", "\n  expires 2030-01-01\n",
+        "\n  encoded_slash true\n", "\n  warning names below a public suffix belong to anybody\n"};
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        if (!strstr(buf_cstr(&out), lines[i]))
+            fail_msg("%s is not in %s", lines[i], buf_cstr(&out));
+    buf_clear(&out);
+    assert_int_equal(show_json(p, &out), 0);
+    assert_non_null(strstr(buf_cstr(&out), "\"expires\":\"2031-01-01\",\"summary\""));
+    assert_non_null(strstr(buf_cstr(&out), "\"query\":{},\"headers\":{\"x?\":[{\"regex\":\"a\"}]},"));
+    assert_non_null(
+        strstr(buf_cstr(&out), "\"expires\":\"2030-01-01\",\"encoded_slash\":true,\"broad\":true}"));
+}
+
+static void a_snapshot_says_whether_fields_matter(void **state)
+{
+    (void)state;
+    AUTO(policy) *without = compile(SLICE("exeat: 1\nallow: [{host: a.test, paths: [/], query: {}}]\n"));
+    AUTO(policy) *with = compile(SLICE("exeat: 1\ndeny: [{host: a.test, headers: {x: y}}]\n"));
+    assert_false(policy_needs_headers(without));
+    assert_true(policy_needs_headers(with));
+}
+
 static void a_policy_is_summed_up_in_a_sentence(void **state)
 {
     (void)state;
@@ -265,8 +431,14 @@ int main(void)
         cmocka_unit_test(ten_thousand_rules_cost_what_ten_cost),
         cmocka_unit_test(judging_allocates_nothing),
         cmocka_unit_test(hostile_globs_end_soon),
+        cmocka_unit_test(hostile_queries_end_soon),
         cmocka_unit_test(the_agent_reads_names_and_no_content),
         cmocka_unit_test(a_person_reads_what_the_nearest_rule_allows),
+        cmocka_unit_test(a_person_reads_what_is_asked_of_query_and_fields),
+        cmocka_unit_test(a_person_reads_when_a_rule_has_expired),
+        cmocka_unit_test(times_are_read_as_rfc_3339_has_them),
+        cmocka_unit_test(a_policy_is_shown_with_its_warnings),
+        cmocka_unit_test(a_snapshot_says_whether_fields_matter),
         cmocka_unit_test(a_policy_is_summed_up_in_a_sentence),
         cmocka_unit_test(a_policy_is_shown_as_json),
         cmocka_unit_test(every_reason_has_an_id_and_is_found_by_it),
