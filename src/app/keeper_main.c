@@ -115,7 +115,7 @@ int main(void)
         log_error("%s", e.text);
         return 2;
     }
-    if (keep(&ipc, &e) == 0)
-        return 0;
-    return role_fail(&ipc, &e);
+    int status = keep(&ipc, &e) == 0 ? 0 : role_fail(&ipc, &e);
+    ipc_close(&ipc);
+    return status;
 }
