@@ -251,7 +251,7 @@ static void note_raw_url(struct exchange *x, const struct h1_request *r)
 {
     bool tunnel = x->conn->intercepted && r->form != H1_FORM_ABSOLUTE;
     struct slice host = tunnel ? x->conn->authority.host : SLICE("");
-    const char *scheme = tunnel || r->form == H1_FORM_AUTHORITY ? "https://" : "";
+    const char *scheme = tunnel ? "https://" : "";
     struct slice target = slice_first(r->target, RAW_URL_MAX);
     char *text = arena_printf(&x->arena, "%s%.*s%.*s", scheme, SLICE_FMT(host), SLICE_FMT(target));
     x->url = slice_str(text);
