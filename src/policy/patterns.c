@@ -2,8 +2,6 @@
 
 #include "policy/glob.h"
 
-#include <stdio.h>
-
 enum { PATTERN_BYTES = 1024 };
 
 static void drop_regex(void *regex)
@@ -195,13 +193,29 @@ static void json_pattern(const struct pattern *p, struct json *j)
     json_object_end(j);
 }
 
+/* A name is the author's text; json_key takes it escaped. */
+static void json_name(const struct named_patterns *n, struct json *j)
+{
+    AUTO_BUF text = BUF_INIT(CAP_SCALAR_BYTES), quoted = BUF_INIT(CAP_SCALAR_BYTES);
+    struct json k = JSON_INIT(&quoted);
+    const char *key = NULL;
+    if (buf_printf(&text, "%.*s%s", SLICE_FMT(n->name), n->optional ? "?" : "") == 0) {
+        json_slice(&k, buf_slice(&text));
+        if (!k.failed) {
+            buf_truncate(&quoted, buf_len(&quoted) - 1);
+            buf_consume(&quoted, 1);
+            key = buf_cstr(&quoted);
+        }
+    }
+    j->failed |= !key;
+    json_key(j, key ? key : "");
+}
+
 void patterns_json(const struct pattern_map *map, struct json *j)
 {
     json_object(j);
     for (const struct named_patterns *n = map->at; n < map->at + map->count; n++) {
-        char name[PATTERN_BYTES + 2];
-        snprintf(name, sizeof name, "%.*s%s", SLICE_FMT(n->name), n->optional ? "?" : "");
-        json_key(j, name);
+        json_name(n, j);
         json_array(j);
         for (size_t i = 0; i < n->count; i++)
             json_pattern(&n->at[i], j);

@@ -375,6 +375,16 @@ static void a_policy_is_shown_with_its_warnings(void **state)
         strstr(buf_cstr(&out), "\"expires\":\"2030-01-01\",\"encoded_slash\":true,\"broad\":true}"));
 }
 
+static void names_of_parameters_are_escaped_in_json(void **state)
+{
+    (void)state;
+    AUTO_BUF out = BUF_INIT(TEXT_BYTES);
+    AUTO(policy) *p =
+        compile(SLICE("exeat: 1\nallow: [{host: a.test, paths: [/], query: {'a\"b\\c': x}}]\n"));
+    assert_int_equal(show_json(p, &out), 0);
+    assert_non_null(strstr(buf_cstr(&out), "\"query\":{\"a\\\"b\\\\c\":[\"x\"]},"));
+}
+
 static void a_snapshot_says_whether_fields_matter(void **state)
 {
     (void)state;
@@ -438,6 +448,7 @@ int main(void)
         cmocka_unit_test(a_person_reads_when_a_rule_has_expired),
         cmocka_unit_test(times_are_read_as_rfc_3339_has_them),
         cmocka_unit_test(a_policy_is_shown_with_its_warnings),
+        cmocka_unit_test(names_of_parameters_are_escaped_in_json),
         cmocka_unit_test(a_snapshot_says_whether_fields_matter),
         cmocka_unit_test(a_policy_is_summed_up_in_a_sentence),
         cmocka_unit_test(a_policy_is_shown_as_json),
