@@ -13,6 +13,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/env.c \
 	%D%/env.def \
 	%D%/env.h \
+	%D%/env_print.c \
+	%D%/env_print.h \
 	%D%/files.c \
 	%D%/files.h \
 	%D%/folders.c \

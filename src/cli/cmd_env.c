@@ -1,6 +1,6 @@
-/* exeat env: the variables that lead a program through a running proxy, as lines for a POSIX shell. */
+/* exeat env: the variables that lead a program through a running proxy, as lines for a shell or a file. */
 #include "app/config.h"
-#include "app/env.h"
+#include "app/env_print.h"
 #include "app/trustfiles.h"
 #include "base/crypto.h"
 #include "base/io.h"
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { TOKEN_BYTES_MAX = 4096 };
+enum { TOKEN_BYTES_MAX = 4096, OUTPUT_BYTES = 1 << 20 };
 
 struct env_options {
     const char *config, *task, *format;
@@ -22,13 +22,14 @@ static const struct option_row rows[] = {
                 "the configuration of the proxy (" DEFAULT_CONFIG ")"),
     OPTION_TEXT(struct env_options, task, "task", "NAME",
                 "the task to use it as (not needed where there is one)"),
-    OPTION_TEXT(struct env_options, format, "format", "FORMAT", "sh, the only one in this version"),
+    OPTION_TEXT(struct env_options, format, "format", "FORMAT", "sh (the default), fish, json or dotenv"),
 };
 
 static const struct option_usage usage = {
     .synopsis = "exeat env [OPTION]...",
     .about =
         "Prints `export NAME='value'` lines; use them as: eval \"$(exeat env --task NAME)\"\n"
+        "In fish: exeat env --task NAME --format fish | source\n"
         "They name the proxy with the task's token, and files that make programs trust its CA. The token is\n"
         "a secret: whoever has it acts as the task.",
     .rows = rows,
@@ -41,15 +42,12 @@ static int complain(const char *text)
     return EXIT_ERROR;
 }
 
-static int check_format(const char *format)
+static int read_format(const char *name, enum env_format *ret)
 {
-    static const char *const later[] = {"fish", "json", "dotenv"};
-    if (!format || strcmp(format, "sh") == 0)
+    *ret = ENV_FORMAT_SH;
+    if (!name || env_format_of(name, ret) == 0)
         return EXIT_OK;
-    for (size_t i = 0; i < ARRAY_LEN(later); i++)
-        if (strcmp(format, later[i]) == 0)
-            return options_wrong("env", "--format %s is not available in this version yet: use sh", format);
-    return options_wrong("env", "--format: there is no format %s; use sh", format);
+    return options_wrong("env", "--format: there is no format %s; use sh, fish, json or dotenv", name);
 }
 
 /* NULL, and said why, where it is not clear which. */
@@ -114,19 +112,10 @@ static int choose_listener(const struct config *c, char ret_host[FETCH_ADDRESS_T
     return 0;
 }
 
-/* POSIX 2.2.2: inside single quotes nothing is special but the quote itself. */
-static int print_sh(void *arg, const char *name, const char *value)
+static void wipe(struct buf *b)
 {
-    (void)arg;
-    printf("export %s='", name);
-    for (const char *at = value; *at; at++) {
-        if (*at == '\'')
-            fputs("'\\''", stdout);
-        else
-            putchar(*at);
-    }
-    fputs("'\n", stdout);
-    return 0;
+    if (b->data)
+        crypto_wipe(b->data, b->size);
 }
 
 /* The variables are right all the same: the proxy may be about to start. */
@@ -138,11 +127,12 @@ static void warn_missing(const struct trustfiles *files)
                 files->bundle);
 }
 
-static int print_env(const struct config *c, const struct config_task *task, struct err *e)
+static int print_env(const struct config *c, const struct config_task *task, enum env_format format,
+                     struct err *e)
 {
     struct trustfiles files;
     char host[FETCH_ADDRESS_TEXT];
-    AUTO_BUF token = BUF_INIT(TOKEN_BYTES_MAX);
+    AUTO_BUF token = BUF_INIT(TOKEN_BYTES_MAX), text = BUF_INIT(OUTPUT_BYTES);
     struct env_inputs in = {
         .proxy_host = host, .bundle = files.bundle, .ca = files.ca, .trust_store = files.java};
     if (trustfiles_paths(c->state, &files, e) < 0 || read_token(task, &token, e) < 0 ||
@@ -152,16 +142,20 @@ static int print_env(const struct config *c, const struct config_task *task, str
         in.task = task->name;
         in.token = buf_slice(&token);
     }
-    int r = env_each(&in, print_sh, NULL, e);
-    if (token.data)
-        crypto_wipe(token.data, token.size);
-    warn_missing(&files);
+    int r = env_print(format, &in, &text, e);
+    if (r == 0) {
+        fwrite(text.data + text.start, 1, buf_len(&text), stdout);
+        warn_missing(&files);
+    }
+    wipe(&token);
+    wipe(&text);
     return r;
 }
 
 int cmd_env(int argc, char **argv)
 {
     struct env_options o = {0};
+    enum env_format format;
     struct err e = {0};
     int first;
     enum option_result parsed = options_parse(&usage, argc, argv, &o, &first);
@@ -169,7 +163,7 @@ int cmd_env(int argc, char **argv)
         return parsed == OPTIONS_HELPED ? EXIT_OK : EXIT_ERROR;
     if (first < argc)
         return options_wrong("env", "it takes options only, not %s", argv[first]);
-    if (check_format(o.format) != EXIT_OK)
+    if (read_format(o.format, &format) != EXIT_OK)
         return EXIT_ERROR;
     AUTO(config) *config = NULL;
     if (daemon_config_load("env", o.config, &config) < 0)
@@ -177,5 +171,5 @@ int cmd_env(int argc, char **argv)
     const struct config_task *task = choose_task(config, o.task);
     if (!task)
         return EXIT_ERROR;
-    return print_env(config, task, &e) == 0 ? EXIT_OK : complain(e.text);
+    return print_env(config, task, format, &e) == 0 ? EXIT_OK : complain(e.text);
 }

@@ -1,6 +1,6 @@
 /* The environment that leads programs through the proxy (app/env.h) and the files it points at
  * (app/trustfiles.h). */
-#include "app/env.h"
+#include "app/env_print.h"
 #include "app/trustfiles.h"
 #include "base/io.h"
 #include "tls/ca.h"
@@ -154,6 +154,92 @@ static void a_variable_that_cannot_be_set_is_named(void **state)
     assert_string_equal(e.text, "PIP_CERT: cannot be set");
 }
 
+/* A path with all that a shell or a file could take for its own. */
+static const char hard[] = "/a b'c\\d$e`f\"g;h*";
+
+static const char *print_line(enum env_format format, const char *ca, const char *start, struct buf *out)
+{
+    struct err e;
+    struct env_inputs in = plain;
+    in.ca = ca;
+    buf_clear(out);
+    if (env_print(format, &in, out, &e) < 0)
+        fail_msg("%s", e.text);
+    const char *line = strstr(buf_cstr(out), start);
+    assert_non_null(line);
+    return line;
+}
+
+static void assert_starts(const char *text, const char *start)
+{
+    if (strncmp(text, start, strlen(start)) != 0)
+        fail_msg("\"%.60s\" does not start with \"%s\"", text, start);
+}
+
+static void each_format_quotes_in_its_own_way(void **state)
+{
+    (void)state;
+    static const struct {
+        enum env_format format;
+        const char *name, *ca, *line;
+    } rows[] = {
+        {ENV_FORMAT_SH, "export NODE_EXTRA", hard, "export NODE_EXTRA_CA_CERTS='/a b'\\''c\\d$e`f\"g;h*'\n"},
+        {ENV_FORMAT_SH, "export NO_PROXY", "/ca", "export NO_PROXY=''\nexport no_proxy=''\n"},
+        {ENV_FORMAT_FISH, "set -gx NODE_EXTRA", hard,
+         "set -gx NODE_EXTRA_CA_CERTS '/a b\\'c\\\\d$e`f\"g;h*'\n"},
+        {ENV_FORMAT_FISH, "set -gx NO_PROXY", "/ca", "set -gx NO_PROXY ''\n"},
+        {ENV_FORMAT_JSON, "\"NODE_EXTRA", hard, "\"NODE_EXTRA_CA_CERTS\":\"/a b'c\\\\d$e`f\\\"g;h*\","},
+        {ENV_FORMAT_JSON, "{", "/ca", "{\"HTTP_PROXY\":\"http://widgets:s3cret@127.0.0.1:3128\","},
+        {ENV_FORMAT_DOTENV, "HTTP_PROXY", "/ca", "HTTP_PROXY=http://widgets:s3cret@127.0.0.1:3128\n"},
+        {ENV_FORMAT_DOTENV, "NODE_EXTRA", "/a b#$c\"", "NODE_EXTRA_CA_CERTS='/a b#$c\"'\n"},
+        {ENV_FORMAT_DOTENV, "NODE_EXTRA", "/it's", "NODE_EXTRA_CA_CERTS=\"/it's\"\n"},
+        {ENV_FORMAT_DOTENV, "NO_PROXY", "/ca", "NO_PROXY=\nno_proxy=\n"},
+        {ENV_FORMAT_DOTENV, "JAVA_TOOL", "/ca", "JAVA_TOOL_OPTIONS='-Dhttp.proxyHost=127.0.0.1 "},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        AUTO_BUF out = BUF_INIT(1 << 16);
+        assert_starts(print_line(rows[i].format, rows[i].ca, rows[i].name, &out), rows[i].line);
+    }
+}
+
+static void json_is_one_object_on_one_line(void **state)
+{
+    (void)state;
+    AUTO_BUF out = BUF_INIT(1 << 16);
+    print_line(ENV_FORMAT_JSON, "/ca", "{", &out);
+    struct slice text = buf_slice(&out);
+    assert_true(slice_ends(text, SLICE("\"}\n")));
+    assert_int_equal(slice_find(text, '\n'), text.len - 1);
+}
+
+static void dotenv_refuses_what_its_readers_read_differently(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {hard, "/a'b$c", "/a\\b", "/a\nb", "/a\rb", "/a'b\"c"};
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        AUTO_BUF out = BUF_INIT(1 << 16);
+        struct env_inputs in = plain;
+        struct err e;
+        in.ca = paths[i];
+        assert_int_equal(env_print(ENV_FORMAT_DOTENV, &in, &out, &e), -1);
+        assert_starts(e.text, "NODE_EXTRA_CA_CERTS: ");
+    }
+}
+
+static void formats_are_found_by_their_names(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"sh", "fish", "json", "dotenv"};
+    enum env_format f = ENV_FORMAT_COUNT;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        assert_int_equal(env_format_of(names[i], &f), 0);
+        assert_int_equal(f, i);
+    }
+    f = ENV_FORMAT_COUNT;
+    assert_int_equal(env_format_of("csh", &f), -1);
+    assert_int_equal(f, ENV_FORMAT_COUNT);
+}
+
 static char *read_text(const char *path, struct buf *into)
 {
     struct err e;
@@ -211,6 +297,10 @@ int main(void)
         cmocka_unit_test(proxy_urls_escape_what_could_be_read_otherwise),
         cmocka_unit_test(java_options_quote_a_path_with_spaces),
         cmocka_unit_test(a_variable_that_cannot_be_set_is_named),
+        cmocka_unit_test(each_format_quotes_in_its_own_way),
+        cmocka_unit_test(json_is_one_object_on_one_line),
+        cmocka_unit_test(dotenv_refuses_what_its_readers_read_differently),
+        cmocka_unit_test(formats_are_found_by_their_names),
         cmocka_unit_test(trust_files_are_written_for_everybody_to_read),
         cmocka_unit_test(trust_files_of_a_state_folder_to_come_have_absolute_paths),
     };
