@@ -24,6 +24,7 @@ UNIT_TESTS = \
 	%D%/test_policy_snapshot \
 	%D%/test_proxy_blockpage \
 	%D%/test_proxy_certs \
+	%D%/test_proxy_failures \
 	%D%/test_proxy_flow \
 	%D%/test_proxy_snapshot \
 	%D%/test_proxy_tasks \
@@ -61,6 +62,7 @@ proxy_world = \
 	%D%/proxy_world.h \
 	%D%/tls_fixture.c \
 	%D%/tls_fixture.h
+%C%_test_proxy_failures_SOURCES = $(proxy_world) %D%/test_proxy_failures.c
 %C%_test_proxy_flow_SOURCES = $(proxy_world) %D%/test_proxy_flow.c
 %C%_test_tls_handshake_SOURCES = %D%/test_tls_handshake.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_keeper_SOURCES = %D%/test_tls_keeper.c %D%/tls_fixture.c %D%/tls_fixture.h

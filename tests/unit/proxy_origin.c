@@ -2,17 +2,19 @@
 
 #include "fetch_world.h"
 
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-
-#include <cmocka.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 struct origin plain_origin, tls_origin;
 
@@ -90,7 +92,9 @@ static bool speak_up(struct origin_conn *c)
 {
     answer(c, SLICE("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
     sem_wait(&c->origin->go);
-    return answer(c, SLICE("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"));
+    bool more = answer(c, SLICE("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"));
+    sem_post(&c->origin->spoken);
+    return more;
 }
 
 /* Keeps the connection, it says, and ends it. */
@@ -225,6 +229,8 @@ static void *accept_all(void *arg)
         unsigned i = atomic_load(&o->count);
         if (i == ORIGIN_CONNS)
             abort(); /* no test needs that many */
+        const int on = 1; /* what is said has been sent (Nagle would keep it until the next request) */
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         o->conns[i] = (struct origin_conn){.origin = o, .fd = fd};
         if (pthread_create(&o->conns[i].thread, NULL, serve, &o->conns[i]) != 0)
             abort();
@@ -239,6 +245,7 @@ void origin_start(struct origin *o, struct tls_server *server, struct tls_cert *
     o->cert = cert;
     atomic_store(&o->last_errno, -1);
     sem_init(&o->go, 0, 0);
+    sem_init(&o->spoken, 0, 0);
     o->fd = world_listen("127.0.0.1", 0, 64, &o->port);
     assert_true(o->fd >= 0);
     assert_int_equal(pthread_create(&o->acceptor, NULL, accept_all, o), 0);
@@ -261,4 +268,5 @@ void origin_stop(struct origin *o)
     close(o->fd);
     buf_free(&o->seen);
     sem_destroy(&o->go);
+    sem_destroy(&o->spoken);
 }

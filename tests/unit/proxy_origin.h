@@ -27,6 +27,7 @@ struct origin {
     atomic_uint count, requests;
     struct origin_conn conns[ORIGIN_CONNS];
     sem_t go;              /* what /hold and /speak-up wait for */
+    sem_t spoken;          /* what /speak-up says with its second answer */
     atomic_bool closing;   /* nothing drips any longer */
     atomic_int last_errno; /* how the last upload ended: 0 cleanly, -1: has not */
     struct buf seen;       /* of the last upload; once last_errno is not -1 */

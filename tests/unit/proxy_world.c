@@ -224,7 +224,7 @@ const char *read_until(int fd, struct buf *in, const char *end)
         char *to = buf_reserve(in, 4096);
         ssize_t n = recv(fd, to, 4096, 0);
         if (n <= 0)
-            fail_msg("the connection ended before `%s`: %s", end, text ? text : "");
+            fail_msg("the connection ended before `%s`: %.*s", end, SLICE_FMT(buf_slice(in)));
         buf_commit(in, (size_t)n);
     }
 }
@@ -274,7 +274,7 @@ const char *tls_read_until(struct tls_conn *tls, struct buf *in, const char *end
             return text;
         ssize_t n = tls_read(tls, buf_reserve(in, 16384), 16384);
         if (n <= 0)
-            fail_msg("the tunnel ended (%zd) before `%s`: %s", n, end, text ? text : "");
+            fail_msg("the tunnel ended (%zd) before `%s`: %.*s", n, end, SLICE_FMT(buf_slice(in)));
         buf_commit(in, (size_t)n);
     }
 }
