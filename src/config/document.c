@@ -345,6 +345,8 @@ static int read_stream(struct loader *l, struct node **ret_root)
 
 static int load(struct slice text, struct problems *problems, struct document *d)
 {
+    if (slice_starts(text, SLICE("\xef\xbb\xbf")))
+        text = slice_skip(text, 3); /* a byte order mark, which some editors write (YAML 1.1, 5.2) */
     struct loader l = {.text = text, .problems = problems, .arena = &d->arena};
     if (!yaml_parser_initialize(&l.parser))
         return problems_add(problems, 0, 0, "out of memory");

@@ -43,6 +43,9 @@ static int check(struct schema_ctx *ctx, const struct schema_item *item)
         lower |= small;
         upper[i] = small ? (char)(c - 'a' + 'A') : c;
     }
+    if (slice_eq(item->text, SLICE("CONNECT")))
+        return problems_add(p, item->line, item->column,
+                            "CONNECT is not written in rules: it only opens the tunnel for https requests, and they are judged");
     if (lower && slice_eq(item->text, SLICE("any")))
         return problems_add(p, item->line, item->column, "`any` stands alone: methods: any");
     if (lower)
