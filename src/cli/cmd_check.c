@@ -75,6 +75,17 @@ static void refuse(struct judgement *j, enum reason reason, const char *detail)
     j->malformed = true;
 }
 
+/* What the proxy refuses whatever the policy says: another Host, an upgrade. */
+static enum reason judge_fields(const struct check *c, struct arena *arena, const struct http_target *target)
+{
+    const struct http_header *host = http_headers_find(&c->headers, HTTP_H_HOST);
+    struct http_authority named;
+    if (host && (http_authority_parse(arena, host->value, http_scheme_port(target->scheme), &named, NULL) < 0 ||
+                 !http_authority_eq(&named, &target->authority)))
+        return REASON_AUTHORITY_MISMATCH;
+    return http_headers_find(&c->headers, HTTP_H_UPGRADE) ? REASON_UPGRADE_DENIED : REASON_NONE;
+}
+
 static void judge(const struct check *c, struct arena *arena, struct judgement *j)
 {
     struct http_problem problem = {0};
@@ -92,10 +103,13 @@ static void judge(const struct check *c, struct arena *arena, struct judgement *
         refuse(j, REASON_MALFORMED_REQUEST, "the URL is too long");
         return;
     }
+    enum reason denied = judge_fields(c, arena, &j->target);
     if (c->absent)
         j->verdict = (struct verdict){.kind = VERDICT_BLOCK, .reason = REASON_POLICY_UNAVAILABLE};
     else
         policy_match(c->policy, &j->target, &facts, &j->verdict);
+    if (denied != REASON_NONE && j->verdict.kind == VERDICT_ALLOW)
+        j->verdict = (struct verdict){.kind = VERDICT_BLOCK, .reason = denied};
 }
 
 /* ---- output ---- */

@@ -249,6 +249,19 @@ def test_check_explains_in_words(policy):
     assert "method-not-allowed" in done.stdout and "read our issues" in done.stdout and ".exeat.yaml:4" in done.stdout
 
 
+
+@pytest.mark.parametrize("field, reason", [
+    ("Upgrade: websocket", "upgrade-denied"),
+    ("Host: evil.test", "authority-mismatch"),
+    ("Host: api.github.com:444", "authority-mismatch"),
+    ("Host: API.github.com:443", None),
+])
+def test_check_knows_what_the_proxy_refuses_whatever_the_policy_says(policy, field, reason):
+    done = exeat("check", "--policy", policy / ".exeat.yaml", "--json", "--header", field, "GET",
+                 "https://api.github.com/repos/acme/widgets/x")
+    assert json.loads(done.stdout)["reason"] == reason
+
+
 def test_check_without_a_policy_blocks_everything_or_says_so(tmp_path):
     done = exeat("check", "GET", "https://api.github.com/", cwd=tmp_path, env={"HOME": str(tmp_path)})
     assert done.returncode in (1, 2) and "allow:" in done.stdout + done.stderr, "it says how to write one"
