@@ -26,6 +26,7 @@ UNIT_TESTS = \
 	%D%/test_proxy_certs \
 	%D%/test_proxy_failures \
 	%D%/test_proxy_flow \
+	%D%/test_proxy_reload \
 	%D%/test_proxy_snapshot \
 	%D%/test_proxy_tasks \
 	%D%/test_regex \
@@ -64,6 +65,7 @@ proxy_world = \
 	%D%/tls_fixture.h
 %C%_test_proxy_failures_SOURCES = $(proxy_world) %D%/test_proxy_failures.c
 %C%_test_proxy_flow_SOURCES = $(proxy_world) %D%/test_proxy_flow.c
+%C%_test_proxy_reload_SOURCES = $(proxy_world) %D%/test_proxy_reload.c
 %C%_test_tls_handshake_SOURCES = %D%/test_tls_handshake.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_keeper_SOURCES = %D%/test_tls_keeper.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_mint_SOURCES = %D%/test_tls_mint.c %D%/tls_fixture.c %D%/tls_fixture.h

@@ -232,9 +232,9 @@ static void *accept_all(void *arg)
         const int on = 1; /* what is said has been sent (Nagle would keep it until the next request) */
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         o->conns[i] = (struct origin_conn){.origin = o, .fd = fd};
+        atomic_fetch_add(&o->count, 1); /* before its first answer */
         if (pthread_create(&o->conns[i].thread, NULL, serve, &o->conns[i]) != 0)
             abort();
-        atomic_fetch_add(&o->count, 1);
     }
 }
 

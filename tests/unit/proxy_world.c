@@ -215,17 +215,23 @@ void get(int fd, const char *method, const char *path)
     send_text(fd, text);
 }
 
+bool read_some(int fd, struct buf *in)
+{
+    char *to = buf_reserve(in, 4096);
+    ssize_t n = to ? recv(fd, to, 4096, 0) : -1;
+    if (n > 0)
+        buf_commit(in, (size_t)n);
+    return n > 0;
+}
+
 const char *read_until(int fd, struct buf *in, const char *end)
 {
     for (;;) {
         const char *text = buf_cstr(in);
         if (text && strstr(text, end))
             return text;
-        char *to = buf_reserve(in, 4096);
-        ssize_t n = recv(fd, to, 4096, 0);
-        if (n <= 0)
+        if (!read_some(fd, in))
             fail_msg("the connection ended before `%s`: %.*s", end, SLICE_FMT(buf_slice(in)));
-        buf_commit(in, (size_t)n);
     }
 }
 

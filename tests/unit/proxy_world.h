@@ -60,6 +60,8 @@ int dial_with(int fd); /* a socket made before; -1: cannot */
 void send_text(int fd, const char *text);
 /* One request with the task's token. */
 void get(int fd, const char *method, const char *path);
+/* One read, at most 4 KiB; false at the end. */
+bool read_some(int fd, struct buf *in);
 /* Reads until `end` is there; the text so far. */
 const char *read_until(int fd, struct buf *in, const char *end);
 /* All until the end: 0 where that was clean, else errno. */
