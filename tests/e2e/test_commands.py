@@ -1,7 +1,8 @@
-"""The commands around the proxy: run, env, ca, check, policy, log."""
+"""The commands around the proxy: run, env, ca, check, policy, log, why."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -329,7 +330,46 @@ def test_query_values_that_look_secret_are_not_in_the_log(shared, raw):
     assert "Zm9vYmFyYmF6cXV4" not in line and "short=ok" in line and "v" * 100 not in line
 
 
-@pytest.mark.parametrize("command", ["run", "proxy", "check", "policy", "env", "ca", "log"])
+# --- why ---
+
+
+def test_why_explains_the_block_whose_id_the_answer_names(shared, raw):
+    page = shared.client().get("https://api.test/other", method="DELETE").text
+    found = re.search(r"exeat why ([0-9A-Z]{26})$", page, re.M)
+    assert found, page
+    done = shared.cli("why", "--config", shared.config, found.group(1))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("block: DELETE ") and "method-not-allowed" in done.stdout, done.stdout
+    assert "to do" in done.stdout and "widgets" in done.stdout
+    assert "http" not in done.stdout.split("\n")[0], "a blocked URL is no link"
+
+
+def test_why_json_is_the_line_as_it_stands_in_the_log(shared, raw):
+    mark = shared.mark()
+    shared.client().get("https://raw.test/why")
+    record = shared.one_record(mark)
+    done = shared.cli("why", "--config", shared.config, "--json", record["id"])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1 and done.stdout[:-1] in shared.audit.read_text().splitlines()
+    assert json.loads(done.stdout) == record
+    assert shared.cli("why", "--log", shared.audit, "--json", record["id"]).stdout == done.stdout
+    assert shared.cli("why", "--log", shared.audit.parent, "--json", record["id"]).stdout == done.stdout
+
+
+def test_why_of_what_is_not_in_the_log_is_status_1_and_says_where_to_look(shared):
+    done = shared.cli("why", "--config", shared.config, "0" * 26)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "0" * 26 in done.stderr and "--log" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["short"], ["0" * 26, "0" * 26], ["--nonsense", "0" * 26],
+                                       ["--config", "/nonexistent/exeat.yaml", "0" * 26]])
+def test_why_wants_one_id_and_a_configuration_that_is_there(arguments, tmp_path):
+    done = exeat("why", *arguments, cwd=tmp_path, env={"HOME": str(tmp_path)})
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.startswith("exeat why: "), done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "proxy", "check", "policy", "env", "ca", "log", "why"])
 def test_every_command_has_help(command):
     done = exeat(command, "--help")
     assert done.returncode == 0 and done.stdout.startswith("Usage") or "exeat " + command in done.stdout
