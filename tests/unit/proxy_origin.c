@@ -228,7 +228,7 @@ static void *accept_all(void *arg)
             return NULL;
         unsigned i = atomic_load(&o->count);
         if (i == ORIGIN_CONNS)
-            abort(); /* no test needs that many */
+            abort();      /* no test needs that many */
         const int on = 1; /* what is said has been sent (Nagle would keep it until the next request) */
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         o->conns[i] = (struct origin_conn){.origin = o, .fd = fd};

@@ -113,7 +113,8 @@ static void start_proxy(void)
 {
     struct err e;
     int ends[WORKERS];
-    AUTO(proxy_snapshot) *snapshot = make_snapshot(world.plan && world.plan->policy ? world.plan->policy : policy_text);
+    AUTO(proxy_snapshot) *snapshot =
+        make_snapshot(world.plan && world.plan->policy ? world.plan->policy : policy_text);
     start_keeper(ends);
     struct proxy_setup setup = {
         .listeners = &world.listener,
@@ -254,7 +255,8 @@ struct tls_conn *tunnel(int fd, const char *name)
     struct tls_peer peer = peer_of(name, "t");
     char text[512];
     snprintf(text, sizeof text,
-             "CONNECT %s:443 HTTP/1.1\r\nHost: %s:443\r\nProxy-Authorization: Basic dDp0b2s=\r\n\r\n", name, name);
+             "CONNECT %s:443 HTTP/1.1\r\nHost: %s:443\r\nProxy-Authorization: Basic dDp0b2s=\r\n\r\n", name,
+             name);
     send_text(fd, text);
     read_until(fd, &in, "\r\n\r\n");
     if (!slice_starts(buf_slice(&in), SLICE("HTTP/1.1 200 ")))

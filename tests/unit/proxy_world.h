@@ -1,8 +1,8 @@
 /* A whole data plane in this process: a proxy with two workers, a keeper in a thread, an audit log in a
  * folder of the test's own, and an origin (proxy_origin.h), plain and with TLS.
  *
- * The task `t` (token `tok`) may read http://api.test, https://api.test and names below it, and POST to the first up
- * to 1 KiB. */
+ * The task `t` (token `tok`) may read http://api.test, https://api.test and names below it, and POST to the
+ * first up to 1 KiB. */
 #pragma once
 #include "audit_fixture.h"
 #include "proxy/proxy.h"
@@ -44,8 +44,8 @@ struct world {
 
 extern struct world world;
 
-/* For cmocka_unit_test_setup_teardown; with a plan, for cmocka_unit_test_prestate_setup_teardown.  The end fails where a slot of the in-flight table is still taken or
- * the log is not whole, whatever the test did. */
+/* For cmocka_unit_test_setup_teardown; with a plan, for cmocka_unit_test_prestate_setup_teardown.  The end
+ * fails where a slot of the in-flight table is still taken or the log is not whole, whatever the test did. */
 int proxy_world_start(void **state);
 int proxy_world_stop(void **state);
 

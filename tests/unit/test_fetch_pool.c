@@ -44,19 +44,21 @@ static void pools_cross_neither_tasks_nor_schemes_nor_hosts_nor_ports(void **sta
     close(origin);
 }
 
-/* What an origin does to an idle connection so that it must not be used again. */
-static void expect_dropped_after(void (*deed)(int fd))
+/* What an origin does to an idle connection so that it must not be used again: whether the loop has seen it
+ * since, or not. */
+static void expect_dropped_after(void (*deed)(int fd), int64_t wait)
 {
+    settings.override_count = 0;
     int origin = plain_origin();
     struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "origin.test", 80);
 
     fetch_release(fetch, connected(&w), true);
     int fd = accept(origin, NULL, NULL);
     deed(fd);
-    run_for(20 * MS);
+    if (wait)
+        run_for(wait);
     assert_null(acquire_pooled(&w));
-    if (deed != (void (*)(int))(void *)close)
-        close(fd);
+    close(fd);
     close(origin);
 }
 
@@ -73,13 +75,15 @@ static void send_the_end(int fd)
 static void an_idle_connection_that_speaks_is_dropped(void **state)
 {
     (void)state;
-    expect_dropped_after(send_a_byte);
+    expect_dropped_after(send_a_byte, 20 * MS);
+    expect_dropped_after(send_a_byte, 0);
 }
 
 static void an_idle_connection_that_ends_is_dropped(void **state)
 {
     (void)state;
-    expect_dropped_after(send_the_end);
+    expect_dropped_after(send_the_end, 20 * MS);
+    expect_dropped_after(send_the_end, 0);
 }
 
 static void idle_connections_leave_after_their_time(void **state)

@@ -220,10 +220,11 @@ static void when_the_log_fails_what_runs_stops_and_is_recorded_later(void **stat
     close(fd);
 }
 
-static const struct world_plan uploads = {.policy = "exeat: 1\n"
-                                                    "allow:\n"
-                                                    "  - {host: api.test, scheme: http, methods: [GET, POST],\n"
-                                                    "     paths: [/**], body: {max: 1MiB}}\n"};
+static const struct world_plan uploads = {.policy =
+                                              "exeat: 1\n"
+                                              "allow:\n"
+                                              "  - {host: api.test, scheme: http, methods: [GET, POST],\n"
+                                              "     paths: [/**], body: {max: 1MiB}}\n"};
 
 static void what_sends_much_is_recorded_before_its_end(void **state)
 {
@@ -396,7 +397,7 @@ static void without_descriptors_nothing_leaves_and_it_recovers(void **state)
     close(newcomer);
 }
 
-#define CASE(test)             cmocka_unit_test_setup_teardown(test, proxy_world_start, proxy_world_stop)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, proxy_world_start, proxy_world_stop)
 #define CASE_WITH(test, plan)                                                                                \
     cmocka_unit_test_prestate_setup_teardown(test, proxy_world_start, proxy_world_stop, (void *)&(plan))
 

@@ -159,8 +159,9 @@ static void expect_unavailable(const char *name)
     AUTO_BUF in = BUF_INIT(ANSWER_BYTES);
     char text[512];
     int fd = dial();
-    snprintf(text, sizeof text, "CONNECT %s:443 HTTP/1.1\r\nHost: %s:443\r\nProxy-Authorization: Basic dDp0b2s=\r\n\r\n",
-             name, name);
+    snprintf(text, sizeof text,
+             "CONNECT %s:443 HTTP/1.1\r\nHost: %s:443\r\nProxy-Authorization: Basic dDp0b2s=\r\n\r\n", name,
+             name);
     send_text(fd, text);
     read_until(fd, &in, "exeat why ");
     assert_true(slice_starts(buf_slice(&in), SLICE("HTTP/1.1 503 ")));
@@ -226,7 +227,8 @@ static unsigned ask(int *fd, const char *path)
     while (read_some(*fd, &in)) {
         const char *got = buf_cstr(&in);
         if (got && (strstr(got, "\r\n\r\nok") || strstr(got, "exeat why "))) {
-            status = (unsigned)(got[9] - '0') * 100 + (unsigned)(got[10] - '0') * 10 + (unsigned)(got[11] - '0');
+            status =
+                (unsigned)(got[9] - '0') * 100 + (unsigned)(got[10] - '0') * 10 + (unsigned)(got[11] - '0');
             break;
         }
     }
@@ -292,7 +294,7 @@ static void requests_and_reloads_do_not_disturb_each_other(void **state)
     assert_in_range(atomic_load(&plain_origin.requests), allowed, sent - unsent);
 }
 
-#define CASE(test)             cmocka_unit_test_setup_teardown(test, proxy_world_start, proxy_world_stop)
+#define CASE(test) cmocka_unit_test_setup_teardown(test, proxy_world_start, proxy_world_stop)
 #define CASE_WITH(test, plan)                                                                                \
     cmocka_unit_test_prestate_setup_teardown(test, proxy_world_start, proxy_world_stop, (void *)&(plan))
 
