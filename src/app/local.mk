@@ -40,6 +40,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/run_config.h \
 	%D%/run_summary.c \
 	%D%/run_summary.h \
+	%D%/signals.c \
+	%D%/signals.h \
 	%D%/supervisor.c \
 	%D%/supervisor.h \
 	%D%/supervisor_internal.h \

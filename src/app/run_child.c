@@ -1,6 +1,7 @@
 #include "app/run_child.h"
 
 #include "app/run.h"
+#include "app/signals.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -42,7 +43,7 @@ static int set_variable(void *arg UNUSED, const char *name, const char *value)
     return setenv(name, value, 1);
 }
 
-/* Signals that were ignored for us stay so (nohup), those that we caught are reset by exec. */
+/* Signals are as we found them: what was ignored for us stays so (nohup). */
 NORETURN static void become(char *const *command, const struct env_inputs *env)
 {
     struct err e;
@@ -50,7 +51,7 @@ NORETURN static void become(char *const *command, const struct env_inputs *env)
         log_error("%s", e.text);
         _exit(RUN_FAILED);
     }
-    signal(SIGPIPE, SIG_DFL);
+    signals_leave();
     execvp(command[0], command);
     int why = errno;
     log_error("%s: %s", command[0], why == ENOENT ? "command not found" : strerror(why));

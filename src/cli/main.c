@@ -1,3 +1,4 @@
+#include "app/signals.h"
 #include "base/macros.h"
 #include "cli/commands.h"
 #include "config.h"
@@ -99,6 +100,7 @@ static void fill_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
+    signals_enter();
     fill_standard_descriptors();
     if (argc < 2) {
         fprintf(stderr, "exeat: a command is missing (see `exeat --help`)\n");

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -326,3 +327,30 @@ def test_no_descriptor_is_left_over(start, raw):
         client.connect("raw.test:443")[0].close()
         client.plain().close()
     paths.wait_until(lambda: descriptors() <= before + 1, f"descriptors: {before} before, {descriptors()} now")
+
+
+@pytest.mark.parametrize("how", ["blocked", "ignored"])
+def test_signals_that_the_parent_left_blocked_or_ignored_work_all_the_same(prepare, raw, how):
+    """Runners and nohup leave them so; SIGTERM must stop it and SIGHUP reload."""
+    exeat = prepare()
+    names = {signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD}
+
+    def before_exec():
+        if how == "blocked":
+            signal.pthread_sigmask(signal.SIG_BLOCK, names)
+        else:
+            for name in names:
+                signal.signal(name, signal.SIG_IGN)
+
+    process = subprocess.Popen([paths.EXEAT, "proxy", "--config", exeat.config], env=exeat.env, preexec_fn=before_exec,
+                               stderr=subprocess.PIPE, text=True)
+    try:
+        assert "ready on" in process.stderr.readline()
+        process.send_signal(signal.SIGHUP)
+        assert "reloaded" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
