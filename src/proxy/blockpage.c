@@ -114,12 +114,29 @@ static int write_head(const struct exchange *x, enum reason reason, bool close, 
     return buf_append(out, close ? SLICE("Connection: close\r\n\r\n") : SLICE("\r\n"));
 }
 
+/* The agent knows what it sent; who reads its transcript need not: no value of a query is repeated. */
+static struct slice without_values(struct slice url, struct buf *out)
+{
+    ptrdiff_t query = slice_find(url, '?');
+    if (query < 0)
+        return url;
+    struct slice rest = slice_skip(url, (size_t)query + 1), parameter;
+    int put = buf_append(out, slice_first(url, (size_t)query));
+    for (const char *before = "?"; put == 0 && slice_next(&rest, '&', &parameter); before = "&") {
+        ptrdiff_t equals = slice_find(parameter, '=');
+        struct slice name = equals < 0 ? parameter : slice_first(parameter, (size_t)equals);
+        put = buf_printf(out, "%s%.*s%s", before, SLICE_FMT(name), equals < 0 ? "" : "=[redacted]");
+    }
+    return put == 0 ? buf_slice(out) : slice_first(url, (size_t)query);
+}
+
 int blockpage_write(const struct exchange *x, enum reason reason, bool close, struct buf *out)
 {
-    AUTO_BUF page = BUF_INIT(PAGE_BYTES), message = BUF_INIT(PAGE_BYTES / 2), scratch = BUF_INIT(REDACT_SCRATCH_BYTES);
+    AUTO_BUF page = BUF_INIT(PAGE_BYTES), message = BUF_INIT(PAGE_BYTES / 2);
+    AUTO_BUF bare = BUF_INIT(CAP_TARGET_BYTES * 4), scratch = BUF_INIT(REDACT_SCRATCH_BYTES);
     struct slice url = {NULL, 0};
     if (x->url_canonical)
-        url = redact_url(x->url, false, URL_SHOWN_BYTES, &scratch);
+        url = redact_url(without_values(x->url, &bare), false, URL_SHOWN_BYTES, &scratch);
     explain(x, reason, &message);
     (x->wants_json ? write_json : write_text)(x, reason, buf_slice(&message), url, &page);
     int put = write_head(x, reason, close, buf_len(&page), out);

@@ -43,6 +43,7 @@ struct conn {
     char peer_text[FETCH_ADDRESS_TEXT];
     struct buf in, out;
     size_t head_seen; /* bytes of `in` that were tried as a head already */
+    bool followed;    /* more bytes came with the head */
 
     /* Who this connection belongs to: fixed by its first credential. */
     struct task_state *task; /* NULL before; counted in task->connections */

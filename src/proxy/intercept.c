@@ -7,6 +7,17 @@
 
 /* --- the CONNECT request --- */
 
+/* Node's http.request() and others name the proxy itself in a CONNECT's Host, by whatever name they know it:
+ * it is told by the port.  Nothing is made of that field; the tunnel is for the target. */
+static bool names_us(const struct conn *c, const struct http_authority *named)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    struct fetch_address own;
+    return getsockname(c->stream.fd, (struct sockaddr *)&sa, &len) == 0 &&
+           fetch_address_from_sockaddr((struct sockaddr *)&sa, len, &own) == 0 && own.port == named->port;
+}
+
 static int parse_authority(struct exchange *x, const struct h1_request *r)
 {
     struct http_problem problem;
@@ -24,7 +35,7 @@ static int parse_authority(struct exchange *x, const struct h1_request *r)
         exchange_refuse(x, reason_of_fault(problem.fault), problem.detail);
         return -1;
     }
-    if (!http_authority_eq(a, &named)) {
+    if (!http_authority_eq(a, &named) && !names_us(x->conn, &named)) {
         exchange_refuse(x, REASON_AUTHORITY_MISMATCH, "Host is not the name of the CONNECT");
         return -1;
     }
@@ -91,6 +102,10 @@ void intercept_connect(struct exchange *x, const struct h1_request *r)
         exchange_refuse(x, REASON_MALFORMED_REQUEST, "CONNECT has no body");
         return;
     }
+    if (c->followed) { /* RFC 9110 9.3.6: the tunnel begins after the answer */
+        exchange_refuse(x, REASON_MALFORMED_REQUEST, "bytes before the answer to CONNECT");
+        return;
+    }
     if (request_identify(x, r, &t) < 0 || parse_authority(x, r) < 0)
         return;
     note_url(x);
@@ -128,10 +143,6 @@ static int give_certificate(void *arg, struct tls_cert **ret_cert)
 /* Says that the tunnel stands, and becomes its other end. */
 static int begin_handshake(struct conn *c)
 {
-    if (buf_len(&c->in)) {
-        c->tunnel_failure = TLS_FAIL_NOT_TLS; /* bytes before the answer to CONNECT: RFC 9110 9.3.6 */
-        return -1;
-    }
     c->intercepted = true;
     c->had_request = false; /* what came in the clear before is not this tunnel's */
     blocks_take(&c->worker->blocks, &c->in);
@@ -200,7 +211,7 @@ static enum reason end_reason(const struct conn *c)
 static const char *end_detail(const struct conn *c)
 {
     if (c->tunnel_failure != TLS_FAIL_NONE)
-        return c->stream.tls ? tls_failure_text(c->stream.tls) : "bytes before the answer to CONNECT";
+        return c->stream.tls ? tls_failure_text(c->stream.tls) : "the client left before the handshake";
     return "the client closed the tunnel before any request, as programs do that do not trust the CA (see exeat env)";
 }
 

@@ -47,6 +47,7 @@ static bool parse_head(struct conn *c)
     if (got == 0)
         return false;
     c->head_seen = 0;
+    c->followed = got > 0 && consumed < buf_len(&c->in);
     if (got < 0) {
         refuse_head(c, reason_of_fault(problem.fault), problem.detail);
         return true;

@@ -84,18 +84,15 @@ static int on_server_name(SSL *ssl, int *ret_alert, void *arg)
 static int on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len, const unsigned char *offered,
                    unsigned offered_len, void *arg)
 {
+    static const unsigned char ours[] = "\x08http/1.1\x08http/1.0";
+    unsigned char *selected;
     (void)arg;
-    struct slice rest = slice_of((const char *)offered, offered_len), ours = SLICE("http/1.1");
-    size_t len;
-    while (take_u8(&rest, &len) && len <= rest.len) {
-        if (slice_eq(slice_first(rest, len), ours)) {
-            *ret = (const unsigned char *)rest.ptr;
-            *ret_len = (unsigned char)len;
-            return SSL_TLSEXT_ERR_OK;
-        }
-        rest = slice_skip(rest, len);
+    if (SSL_select_next_proto(&selected, ret_len, ours, sizeof ours - 1, offered, offered_len) ==
+        OPENSSL_NPN_NEGOTIATED) {
+        *ret = selected;
+        return SSL_TLSEXT_ERR_OK;
     }
-    tls_conn_fail(SSL_get_app_data(ssl), TLS_FAIL_PROTOCOL, "the client does not offer http/1.1 (ALPN)");
+    tls_conn_fail(SSL_get_app_data(ssl), TLS_FAIL_PROTOCOL, "the client offers neither http/1.1 nor http/1.0 (ALPN)");
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 

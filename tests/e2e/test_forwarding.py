@@ -390,3 +390,11 @@ def test_answers_may_come_in_any_pieces(shared, raw):
     raw.script = script
     stream = shared.client().tunnel("raw.test:443")
     assert [stream.request(b"GET / HTTP/1.1\r\nHost: raw.test\r\n\r\n").body for _ in range(2)] == [b"abc", b"abc"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:{port}", "proxy.example:{port}", "raw.test"])
+def test_a_connect_may_name_the_proxy_in_host(shared, raw, host):
+    """As Node's http.request does; a name of somebody else is refused (cases/explicit.txt)."""
+    client = shared.client()
+    _, response = client.connect("raw.test:443", host=host.format(port=client.port))
+    assert response.status == 200, response

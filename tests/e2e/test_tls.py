@@ -99,6 +99,13 @@ def test_http_1_1_is_what_alpn_gives(shared, raw):
     assert client.tunnel("raw.test:443", context=client.context(alpn=None)).sock.selected_alpn_protocol() is None
 
 
+def test_a_client_of_http_1_0_may_say_so(shared, raw):
+    client = shared.client()
+    stream = client.tunnel("raw.test:443", context=client.context(alpn=("http/1.0",)))
+    assert stream.sock.selected_alpn_protocol() == "http/1.0"
+    assert stream.request(b"GET / HTTP/1.0\r\nHost: raw.test\r\n\r\n").status == 200
+
+
 @pytest.mark.parametrize("sni", ["evil.test", "second.test", "x.raw.test", "raw.test.evil.test", ""],
                          ids=["evil", "another-allowed-one", "below", "suffix", "none"])
 def test_another_server_name_than_the_tunnels_gets_an_alert(shared, raw, sni):
