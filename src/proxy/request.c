@@ -187,9 +187,15 @@ static int parse_target(struct exchange *x, const struct h1_request *r)
 {
     struct conn *c = x->conn;
     struct http_problem problem;
+    /* What is judged again later, or dialled again, must not lie in the connection's buffer. */
+    struct slice target = arena_slice(&x->arena, r->target);
+    if (!target.ptr) {
+        exchange_refuse(x, REASON_HEAD_TOO_LARGE, NULL);
+        return -1;
+    }
     switch (r->form) {
     case H1_FORM_ABSOLUTE:
-        if (http_url_parse(&x->arena, r->target, &x->target, &problem) < 0)
+        if (http_url_parse(&x->arena, target, &x->target, &problem) < 0)
             return refuse_target(x, &problem);
         return 0;
     case H1_FORM_ORIGIN:
@@ -202,7 +208,7 @@ static int parse_target(struct exchange *x, const struct h1_request *r)
         x->target.authority = c->authority;
         if (r->form == H1_FORM_ASTERISK)
             x->target.path = SLICE("*");
-        else if (http_path_parse(&x->arena, r->target, &x->target, &problem) < 0)
+        else if (http_path_parse(&x->arena, target, &x->target, &problem) < 0)
             return refuse_target(x, &problem);
         return 0;
     default:
