@@ -36,15 +36,17 @@ static const struct option_usage usage = {
 
 /* --- finding it --- */
 
-/* True with the last record of that id in *ret_line: `open` records come before the one that tells the end. */
-static bool find_in(const char *path, struct slice id, struct buf *ret_line, struct err *e)
+/* 1 with the last record of that id in *ret_line (`open` records come before the one that tells the end), 0, or
+ * -1 where the log cannot be read. */
+static int find_in(const char *path, struct slice id, struct buf *ret_line, struct err *e)
 {
     AUTO(log_reader) *r = NULL;
     struct slice line;
-    bool found = false;
+    enum log_read got;
+    int found = 0;
     if (log_reader_open(path, &r, e) < 0)
-        return false;
-    while (log_reader_next(r, &line, e) == LOG_LINE) {
+        return -1;
+    while ((got = log_reader_next(r, &line, e)) == LOG_LINE) {
         struct log_record record;
         if (log_record_parse(line, &record) < 0)
             continue;
@@ -54,16 +56,22 @@ static bool find_in(const char *path, struct slice id, struct buf *ret_line, str
         }
         log_record_clear(&record);
     }
-    return found;
+    return got == LOG_ERROR && !found ? -1 : found;
 }
 
-/* The newest log first: that is where people look. */
-static bool find(const struct logs *logs, struct slice id, struct buf *ret_line, struct err *e)
+/* The newest log first: that is where people look.  One that cannot be read is an error only where no other
+ * has the record. */
+static int find(const struct logs *logs, struct slice id, struct buf *ret_line, struct err *e)
 {
-    for (size_t i = logs->count; i-- > 0;)
-        if (find_in(logs->paths[i], id, ret_line, e))
-            return true;
-    return false;
+    int result = 0;
+    for (size_t i = logs->count; i-- > 0;) {
+        int found = find_in(logs->paths[i], id, ret_line, e);
+        if (found > 0)
+            return 1;
+        if (found < 0)
+            result = -1;
+    }
+    return result;
 }
 
 /* --- showing it --- */
@@ -157,10 +165,12 @@ int cmd_why(int argc, char **argv)
         return options_wrong("why", "it takes the ID of one record: %d letters and digits", (int)ULID_CHARS);
     if (logs_find(o.config, o.log, &logs, &e) < 0)
         return options_wrong("why", "%s", e.text);
-    bool found = find(&logs, slice_str(argv[first]), &line, &e);
+    int found = find(&logs, slice_str(argv[first]), &line, &e);
     logs_clear(&logs);
-    if (found)
+    if (found > 0)
         return print(buf_slice(&line), o.json);
+    if (found < 0)
+        return options_wrong("why", "%s", e.text);
     fprintf(stderr, "exeat why: no record %s; name its log with --config or --log\n", argv[first]);
     return EXIT_FINDINGS;
 }
