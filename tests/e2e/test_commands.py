@@ -363,7 +363,8 @@ def test_why_of_what_is_not_in_the_log_is_status_1_and_says_where_to_look(shared
 
 
 @pytest.mark.parametrize("arguments", [[], ["short"], ["0" * 26, "0" * 26], ["--nonsense", "0" * 26],
-                                       ["--config", "/nonexistent/exeat.yaml", "0" * 26]])
+                                       ["--config", "/nonexistent/exeat.yaml", "0" * 26],
+                                       ["--log", "/nonexistent/log", "0" * 26]])
 def test_why_wants_one_id_and_a_configuration_that_is_there(arguments, tmp_path):
     done = exeat("why", *arguments, cwd=tmp_path, env={"HOME": str(tmp_path)})
     assert done.returncode == 2 and done.stdout == "" and done.stderr.startswith("exeat why: "), done.stderr

@@ -162,7 +162,15 @@ def test_an_early_answer_reaches_the_client_while_it_uploads(shared, raw):
     assert response.reason is None
 
 
-def test_a_body_that_grows_over_its_limit_on_the_way_is_never_whole_upstream(start, raw):
+@pytest.fixture
+def without_tickets(raw):
+    """A ticket that the origin writes into a reset connection would take the error that its next read is to see."""
+    before, raw.context.num_tickets = raw.context.num_tickets, 0
+    yield
+    raw.context.num_tickets = before
+
+
+def test_a_body_that_grows_over_its_limit_on_the_way_is_never_whole_upstream(start, raw, without_tickets):
     exeat = start(policy="exeat: 1\nallow:\n  - {host: raw.test, methods: [POST], paths: [/**], body: {max: 100KiB}}\n")
     stream = exeat.client().tunnel("raw.test:443")
     stream.send(b"POST / HTTP/1.1\r\nHost: raw.test\r\nTransfer-Encoding: chunked\r\n\r\n")
