@@ -40,7 +40,7 @@ void exchange_free(struct exchange *x)
     if (x->ticket_state == TICKET_PENDING)
         audit_ticket_forget(&x->ticket);
     list_remove(&x->young);
-    upstream_drop(x, true);
+    upstream_drop(x, UPSTREAM_ABORT);
     if (x->slot)
         inflight_clear(x->slot);
     blocks_take(&w->blocks, &x->up_out);
@@ -205,7 +205,7 @@ void exchange_refuse(struct exchange *x, enum reason reason, const char *detail)
     x->verdict.would_block = false;
     x->reason = reason;
     set_detail(x, detail);
-    upstream_drop(x, true);
+    upstream_drop(x, UPSTREAM_ABORT);
     if (!is_answered(x)) {
         answer_block_page(x, reason);
         return;
@@ -219,7 +219,7 @@ void exchange_fail(struct exchange *x, enum reason reason, const char *detail)
 {
     x->reason = reason;
     set_detail(x, detail);
-    upstream_drop(x, true);
+    upstream_drop(x, UPSTREAM_ABORT);
     if (!is_answered(x)) {
         answer_block_page(x, reason);
         return;

@@ -97,7 +97,9 @@ void exchange_record_open(struct exchange *x);
 /* upstream.c */
 void upstream_begin(struct exchange *x, bool fresh);
 bool upstream_step(struct exchange *x);
-void upstream_drop(struct exchange *x, bool abort);
+/* How the connection to the origin ends: into the pool, cleanly, or so that no part of a message looks whole. */
+enum upstream_end { UPSTREAM_KEEP, UPSTREAM_CLOSE, UPSTREAM_ABORT };
+void upstream_drop(struct exchange *x, enum upstream_end end);
 /* What to wait for on the origin's side. */
 void upstream_want(struct exchange *x);
 int forward_request_head(struct exchange *x, const struct h1_request *r);

@@ -78,7 +78,7 @@ void upstream_begin(struct exchange *x, bool fresh)
         exchange_fail(x, REASON_OVERLOADED, "no memory for a connection to the origin");
 }
 
-void upstream_drop(struct exchange *x, bool abort)
+void upstream_drop(struct exchange *x, enum upstream_end end)
 {
     if (x->op)
         fetch_cancel(TAKE(x->op));
@@ -87,10 +87,10 @@ void upstream_drop(struct exchange *x, bool abort)
     struct fetch_conn *up = TAKE(x->up);
     up->arg = NULL;
     x->up_stream = (struct stream){.fd = -1};
-    if (abort)
+    if (end == UPSTREAM_ABORT)
         fetch_abort(x->conn->worker->fetch, up);
     else
-        fetch_release(x->conn->worker->fetch, up, true);
+        fetch_release(x->conn->worker->fetch, up, end == UPSTREAM_KEEP);
 }
 
 /* A head may fill more than a body's piece before it can be dealt with. */
@@ -165,7 +165,7 @@ static void retry(struct exchange *x)
     x->retried = true;
     buf_clear(&x->up_in);
     x->up_head_seen = 0;
-    upstream_drop(x, true);
+    upstream_drop(x, UPSTREAM_ABORT);
     upstream_begin(x, true);
 }
 
@@ -219,7 +219,7 @@ static void finish(struct exchange *x)
                     !stream_has_pending(&x->up_stream);
     if (!whole)
         c->close_after = true;
-    upstream_drop(x, !reusable);
+    upstream_drop(x, reusable ? UPSTREAM_KEEP : whole ? UPSTREAM_CLOSE : UPSTREAM_ABORT);
     exchange_complete(x);
 }
 
