@@ -351,6 +351,14 @@ static void what_is_no_ca_is_not_loaded(void **state)
 }
 
 /* A certificate that OpenSSL makes here with the given constraints and end, for a fresh key. */
+static void take(BIO *bio, struct buf *to)
+{
+    char *text;
+    long len = BIO_get_mem_data(bio, &text);
+    assert_int_equal(buf_append(to, slice_of(text, (size_t)len)), 0);
+    BIO_reset(bio);
+}
+
 static void make_root(const char *constraints, int64_t begin, int64_t end, struct buf *cert, struct buf *key)
 {
     EVP_PKEY *pkey = EVP_EC_gen("P-256");
@@ -369,12 +377,10 @@ static void make_root(const char *constraints, int64_t begin, int64_t end, struc
     X509_EXTENSION_free(extension);
     assert_true(X509_sign(x, pkey, EVP_sha256()) > 0);
     BIO *bio = BIO_new(BIO_s_mem());
-    char *text;
     PEM_write_bio_X509(bio, x);
-    assert_int_equal(buf_append(cert, slice_of(text, (size_t)BIO_get_mem_data(bio, &text))), 0);
-    BIO_reset(bio);
+    take(bio, cert);
     PEM_write_bio_PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL);
-    assert_int_equal(buf_append(key, slice_of(text, (size_t)BIO_get_mem_data(bio, &text))), 0);
+    take(bio, key);
     BIO_free(bio);
     X509_free(x);
     EVP_PKEY_free(pkey);
