@@ -199,22 +199,6 @@ static void answer_block_page(struct exchange *x, enum reason reason)
     exchange_complete(x);
 }
 
-void exchange_refuse(struct exchange *x, enum reason reason, const char *detail)
-{
-    x->blocked = true;
-    x->verdict.would_block = false;
-    x->reason = reason;
-    set_detail(x, detail);
-    upstream_drop(x, UPSTREAM_ABORT);
-    if (!is_answered(x)) {
-        answer_block_page(x, reason);
-        return;
-    }
-    x->outcome = "aborted";
-    x->conn->cut = true;
-    exchange_complete(x);
-}
-
 void exchange_fail(struct exchange *x, enum reason reason, const char *detail)
 {
     x->reason = reason;
@@ -227,6 +211,13 @@ void exchange_fail(struct exchange *x, enum reason reason, const char *detail)
     x->outcome = "aborted";
     x->conn->cut = true;
     exchange_complete(x);
+}
+
+void exchange_refuse(struct exchange *x, enum reason reason, const char *detail)
+{
+    x->blocked = true;
+    x->verdict.would_block = false;
+    exchange_fail(x, reason, detail);
 }
 
 /* Nobody waits for an answer: the record is queued without a ticket. */
