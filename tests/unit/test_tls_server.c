@@ -198,7 +198,7 @@ static void only_tls_1_2_and_1_3_are_spoken(void **state)
     }
 }
 
-static void http_1_1_is_the_one_protocol(void **state)
+static void http_1_is_what_is_spoken_and_1_1_preferred(void **state)
 {
     static const struct {
         const char *offered, *selected; /* selected NULL: refused */
@@ -208,7 +208,7 @@ static void http_1_1_is_the_one_protocol(void **state)
         {"\x08http/1.0\x08http/1.1", "http/1.1"},
         {NULL, ""},
         {"\x02h2", NULL},
-        {"\x08http/1.0", NULL},
+        {"\x02h2\x08http/1.0", "http/1.0"},
         {"\x07http/1.", NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -270,7 +270,7 @@ int main(void)
         cmocka_unit_test(server_names_are_compared_without_case),
         cmocka_unit_test(a_name_needs_sni_and_an_address_has_none),
         cmocka_unit_test(only_tls_1_2_and_1_3_are_spoken),
-        cmocka_unit_test(http_1_1_is_the_one_protocol),
+        cmocka_unit_test(http_1_is_what_is_spoken_and_1_1_preferred),
         cmocka_unit_test(a_client_that_does_not_trust_us_is_recognised),
         cmocka_unit_test(nobody_renegotiates),
     };
