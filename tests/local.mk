@@ -1,6 +1,8 @@
 # Everything in TESTS speaks TAP, whatever it is written in.
 LOG_DRIVER      = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 SH_LOG_DRIVER   = $(LOG_DRIVER)
+LOG_COMPILER    = $(SHELL) $(top_srcdir)/tests/tap
+EXTRA_DIST     += %D%/tap
 TEST_EXTENSIONS = .sh
 
 AM_TESTS_ENVIRONMENT = \
