@@ -201,7 +201,8 @@ static void answer_block_page(struct exchange *x, enum reason reason)
 
 void exchange_fail(struct exchange *x, enum reason reason, const char *detail)
 {
-    x->reason = reason;
+    if (!x->verdict.would_block)
+        x->reason = reason; /* else the record says why the policy would have blocked it */
     set_detail(x, detail);
     upstream_drop(x, UPSTREAM_ABORT);
     if (!is_answered(x)) {

@@ -3,6 +3,7 @@
 import pytest
 
 from conftest import POLICY
+from lib import paths
 
 KEYS = ["error", "reason", "message", "method", "url", "nearest", "hint", "id", "pending"]
 
@@ -147,3 +148,12 @@ def test_monitor_mode_reaches_hosts_that_no_rule_names(start, nginx):
     assert exeat.client().get("https://other.test/").status == 200
     record = exeat.records("request")[-1]
     assert (record["verdict"], record["would"], record["reason"], record["rule"]) == ("allow", "block", "host-not-allowed", None)
+
+
+def test_monitor_mode_records_why_it_would_block_also_where_the_origin_fails(start):
+    exeat = start(policy="exeat: 1\nmode: monitor\nallow: []\n", resolve=[f"gone.test:443:127.0.0.1:{paths.free_port()}"])
+    response = exeat.client().get("https://gone.test/")
+    assert (response.status, response.reason) == (502, "upstream-refused")
+    record = exeat.one_record()
+    assert (record["verdict"], record["would"], record["reason"]) == ("allow", "block", "host-not-allowed")
+    assert (record["status"], record["sent"]) == (502, 0)
