@@ -1,7 +1,6 @@
 #include "sandbox/landlock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/landlock.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -23,12 +22,6 @@ static const uint64_t log_rights = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCES
                                    LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
                                    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE;
 
-static const char *const reads[] = {
-#define READ(path) path,
-#include "sandbox/reads.def"
-#undef READ
-};
-
 static uint64_t rights_of_abi(long abi)
 {
     uint64_t rights = first_rights;
@@ -45,17 +38,6 @@ static int grant(int ruleset, int fd, uint64_t rights)
     return (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 }
 
-/* What does not exist need not be read. */
-static int grant_reads(int ruleset)
-{
-    for (size_t i = 0; i < ARRAY_LEN(reads); i++) {
-        AUTO_FD int fd = open(reads[i], O_PATH | O_CLOEXEC);
-        if (fd >= 0 && grant(ruleset, fd, LANDLOCK_ACCESS_FS_READ_FILE) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 int landlock_role(enum lockin_role role, const struct lockin_paths *paths, struct err *e)
 {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -67,8 +49,7 @@ int landlock_role(enum lockin_role role, const struct lockin_paths *paths, struc
     AUTO_FD int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
     if (ruleset < 0)
         return err_sys(e, "Landlock: cannot make rules");
-    if (role == LOCKIN_PROXY && (grant(ruleset, paths->audit_dir, log_rights & attr.handled_access_fs) < 0 ||
-                                 grant_reads(ruleset) < 0))
+    if (role == LOCKIN_PROXY && grant(ruleset, paths->audit_dir, log_rights & attr.handled_access_fs) < 0)
         return err_sys(e, "Landlock: cannot add a rule");
     if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
         return err_sys(e, "Landlock: cannot apply the rules");

@@ -8,7 +8,6 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/landlock.h \
 	%D%/lockin.c \
 	%D%/lockin.h \
-	%D%/reads.def \
 	%D%/seccomp.c \
 	%D%/seccomp.h
 

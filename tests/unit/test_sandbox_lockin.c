@@ -239,7 +239,7 @@ static const struct row {
     {"write, rename and remove the log", probe_log, REFUSED, WORKS},
     {"make a folder beside the log", probe_make_folder, EPERM_, EPERM_},
     {"make a link beside the log", probe_link, EPERM_, EPERM_},
-    {"read resolv.conf", probe_resolv_conf, REFUSED, WORKS},
+    {"read resolv.conf", probe_resolv_conf, REFUSED, REFUSED_BY_LANDLOCK},
     {"make a TCP socket", probe_socket_tcp, EPERM_, WORKS},
     {"make a UDP socket", probe_socket_udp6, EPERM_, WORKS},
     {"make a raw socket", probe_socket_raw, EPERM_, EPERM_},
