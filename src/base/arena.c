@@ -29,16 +29,6 @@ void arena_free(struct arena *a)
     a->used = 0;
 }
 
-void arena_reset(struct arena *a)
-{
-    if (a->blocks) {
-        free_blocks(a->blocks->next);
-        a->blocks->next = NULL;
-        a->blocks->used = 0;
-    }
-    a->used = 0;
-}
-
 static struct arena_block *add_block(struct arena *a, size_t size)
 {
     size_t bytes = size > BLOCK_BYTES ? size : BLOCK_BYTES;

@@ -10,15 +10,13 @@ struct arena_block;
 
 struct arena {
     struct arena_block *blocks;
-    size_t used;  /* bytes handed out since the last reset */
+    size_t used;  /* bytes handed out */
     size_t limit; /* cap for used */
 };
 
 #define ARENA_INIT(cap) ((struct arena){.limit = (cap)})
 
 void arena_free(struct arena *a);
-/* Forgets all pieces and keeps one block for the next use. */
-void arena_reset(struct arena *a);
 
 /* Zeroed, aligned for any type; NULL over the limit or without memory. */
 MUST_USE void *arena_alloc(struct arena *a, size_t size);

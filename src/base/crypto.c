@@ -107,8 +107,3 @@ int crypto_base64_decode(struct slice in, char *ret, size_t *ret_len)
     *ret_len = out;
     return 0;
 }
-
-void crypto_base64_encode(const void *in, size_t len, char *ret)
-{
-    EVP_EncodeBlock((unsigned char *)ret, in, (int)len);
-}

@@ -16,5 +16,3 @@ bool crypto_equal(const void *a, const void *b, size_t len);
 void crypto_wipe(void *secret, size_t len);
 /* RFC 4648 section 4, strict: padding required, no white space.  ret must hold in.len / 4 * 3 bytes. */
 MUST_USE int crypto_base64_decode(struct slice in, char *ret, size_t *ret_len);
-/* With padding; ret must hold (len + 2) / 3 * 4 + 1 bytes. */
-void crypto_base64_encode(const void *in, size_t len, char *ret);

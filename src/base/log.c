@@ -5,16 +5,10 @@
 #include <unistd.h>
 
 static const char *log_name = "exeat";
-static int log_quiet;
 
 void log_set_name(const char *name)
 {
     log_name = name;
-}
-
-void log_set_quiet(int quiet)
-{
-    log_quiet = quiet;
 }
 
 /* Controls are shown as '?': text from outside cannot drive the terminal. */
@@ -45,8 +39,6 @@ static void PRINTF(2, 0) write_line(const char *level, const char *fmt, va_list 
 
 void log_info(const char *fmt, ...)
 {
-    if (log_quiet)
-        return;
     va_list ap;
     va_start(ap, fmt);
     write_line("", fmt, ap);

@@ -5,8 +5,6 @@
 
 /* Stands before each line: "exeat proxy: …".  Set once at the start; a literal. */
 void log_set_name(const char *name);
-/* With quiet, log_info is silent. */
-void log_set_quiet(int quiet);
 void log_info(const char *fmt, ...) PRINTF(1, 2);
 void log_warn(const char *fmt, ...) PRINTF(1, 2);
 void log_error(const char *fmt, ...) PRINTF(1, 2);

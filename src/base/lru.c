@@ -142,8 +142,3 @@ void lru_remove(struct lru *l, struct slice key)
     if (*at)
         unlink_entry(l, at);
 }
-
-size_t lru_count(const struct lru *l)
-{
-    return l->count;
-}

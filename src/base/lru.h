@@ -18,7 +18,6 @@ void *lru_get(struct lru *l, struct slice key);
 /* Takes the value over, also on failure (then it is dropped). */
 MUST_USE int lru_put(struct lru *l, struct slice key, void *value);
 void lru_remove(struct lru *l, struct slice key);
-size_t lru_count(const struct lru *l);
 
 /* The process's seeded hash (SipHash-like quality is not needed: the seed is secret and per process). */
 uint64_t hash_bytes(struct slice s);

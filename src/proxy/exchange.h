@@ -19,6 +19,7 @@ struct exchange {
     char id[ULID_BYTES];
     int64_t wall_ms, started; /* when the head was complete */
 
+    struct slice raw_target;  /* as it was received; in the arena, since it is parsed into slices that live as long */
     struct slice method, url; /* in the arena; ptr NULL where unknown */
     bool url_canonical;       /* else as it was received: for the record, not for the agent */
     struct http_target target;
@@ -96,7 +97,6 @@ void exchange_record_open(struct exchange *x);
 
 /* upstream.c */
 void upstream_begin(struct exchange *x, bool fresh);
-bool upstream_step(struct exchange *x);
 /* How the connection to the origin ends: into the pool, cleanly, or so that no part of a message looks whole. */
 enum upstream_end { UPSTREAM_KEEP, UPSTREAM_CLOSE, UPSTREAM_ABORT };
 void upstream_drop(struct exchange *x, enum upstream_end end);

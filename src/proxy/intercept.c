@@ -23,7 +23,7 @@ static int parse_authority(struct exchange *x, const struct h1_request *r)
     struct http_problem problem;
     struct http_authority *a = &x->target.authority;
     x->target.scheme = HTTP_SCHEME_HTTPS;
-    if (http_authority_parse(&x->arena, r->target, 0, a, &problem) < 0) {
+    if (http_authority_parse(&x->arena, x->raw_target, 0, a, &problem) < 0) {
         exchange_refuse(x, reason_of_fault(problem.fault), problem.detail);
         return -1;
     }
@@ -166,8 +166,6 @@ static int begin_handshake(struct conn *c)
 bool intercept_handshake_step(struct conn *c)
 {
     if (!c->stream.tls && begin_handshake(c) < 0) {
-        c->intercepted = true; /* the tunnel ends, and says so in its record */
-        c->had_request = false;
         conn_close(c, false);
         return false;
     }

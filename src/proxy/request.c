@@ -187,15 +187,9 @@ static int parse_target(struct exchange *x, const struct h1_request *r)
 {
     struct conn *c = x->conn;
     struct http_problem problem;
-    /* What is judged again later, or dialled again, must not lie in the connection's buffer. */
-    struct slice target = arena_slice(&x->arena, r->target);
-    if (!target.ptr) {
-        exchange_refuse(x, REASON_HEAD_TOO_LARGE, NULL);
-        return -1;
-    }
     switch (r->form) {
     case H1_FORM_ABSOLUTE:
-        if (http_url_parse(&x->arena, target, &x->target, &problem) < 0)
+        if (http_url_parse(&x->arena, x->raw_target, &x->target, &problem) < 0)
             return refuse_target(x, &problem);
         return 0;
     case H1_FORM_ORIGIN:
@@ -208,7 +202,7 @@ static int parse_target(struct exchange *x, const struct h1_request *r)
         x->target.authority = c->authority;
         if (r->form == H1_FORM_ASTERISK)
             x->target.path = SLICE("*");
-        else if (http_path_parse(&x->arena, target, &x->target, &problem) < 0)
+        else if (http_path_parse(&x->arena, x->raw_target, &x->target, &problem) < 0)
             return refuse_target(x, &problem);
         return 0;
     default:
@@ -259,7 +253,7 @@ static void note_raw_url(struct exchange *x, const struct h1_request *r)
     bool tunnel = x->conn->intercepted && r->form != H1_FORM_ABSOLUTE;
     struct slice host = tunnel ? x->conn->authority.host : SLICE("");
     const char *scheme = tunnel ? "https://" : "";
-    struct slice target = slice_first(r->target, RAW_URL_MAX);
+    struct slice target = slice_first(x->raw_target, RAW_URL_MAX);
     char *text = arena_printf(&x->arena, "%s%.*s%.*s", scheme, SLICE_FMT(host), SLICE_FMT(target));
     x->url = slice_str(text);
 }
@@ -348,7 +342,9 @@ void request_judge_again(struct exchange *x, const struct proxy_snapshot *snapsh
 
 static void take_head(struct exchange *x, const struct h1_request *r)
 {
+    /* What is recorded, judged again or dialled again later must not lie in the connection's buffer. */
     x->method = arena_slice(&x->arena, r->method);
+    x->raw_target = arena_slice(&x->arena, r->target);
     x->wants_json = accepts_json(r);
     x->head_request = slice_eq(r->method, SLICE("HEAD"));
     x->http10 = r->minor == 0;
@@ -390,6 +386,10 @@ void request_begin(struct conn *c)
     take_head(x, r);
     note_raw_url(x, r);
     conn_enter(c, CONN_EXCHANGE);
+    if (!x->method.ptr || !x->raw_target.ptr) {
+        exchange_refuse(x, REASON_OVERLOADED, NULL);
+        return;
+    }
     if (connect) {
         intercept_connect(x, r);
         return;
