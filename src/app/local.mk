@@ -30,6 +30,7 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/notify.h \
 	%D%/proxy_role.c \
 	%D%/proxy_role.h \
+	%D%/registries.h \
 	%D%/role.c \
 	%D%/role.h \
 	%D%/run.c \
