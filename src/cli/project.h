@@ -1,9 +1,10 @@
-/* The project that the working directory belongs to, and its policy (interfaces.md, Trust).
+/* The project that the working directory belongs to, and its policy (interfaces.md 1, Trust).
  *
  * The project directory is the top of the git work tree that holds the working directory, else the
  * working directory.  git is not asked: it would read configuration that an agent may have written.
  */
 #pragma once
+#include "app/files.h"
 #include "base/err.h"
 #include "policy/policy.h"
 
@@ -16,12 +17,36 @@ struct project {
 };
 
 MUST_USE int project_find(struct project *ret, struct err *e);
+/* `dir` itself is the project, whatever work tree holds it (`run --rw DIR`). */
+MUST_USE int project_at(const char *dir, struct project *ret, struct err *e);
 void project_clear(struct project *p);
+
+/* Where no command of another program may be let loose: a home directory or an ancestor of one, `/`, a
+ * directory of another user (root may: its jail takes the owner's uid), one that all users share. */
+MUST_USE int project_check_place(const struct project *p, struct err *e);
+
+/* A policy as it was read: the file first, then every file that it extends by path, each once.
+ * Texts and names are the struct's own; nothing is read again. */
+struct project_policy {
+    struct project project;
+    const char *name; /* for messages and records: ".exeat.yaml", or what --policy said */
+    struct files_given *files; /* by name; none where the project has no policy: nothing is allowed then */
+    size_t file_count;
+};
+
+/* What `exeat run` starts with.  `policy` (--policy) names a file, which is trusted by that; NULL is the
+ * project's own, which takes effect once it is trusted: on a terminal the person is asked, with the
+ * difference to what was trusted before; without one this fails and says so.
+ * `dir` (--rw DIR) names the project; NULL: that of the working directory.
+ * All errors are exit 125.  What a person must know (no policy) is printed. */
+MUST_USE int project_policy_for_run(const char *policy, const char *dir, struct project_policy *ret, struct err *e);
+void project_policy_clear(struct project_policy *p);
 
 /* Prints "file:line:column: message" on standard error: a policy_report. */
 void project_print_problem(void *arg, const char *file, unsigned line, unsigned column, const char *message);
 
-/* Reads and compiles.  `path` NULL: the project's own, called ".exeat.yaml" in messages.
+/* Reads and compiles.  `path` NULL: the project's own, called ".exeat.yaml" in messages; that it is not
+ * trusted yet is said.
  * Prints every problem on standard error.  1 where there is no such file (only with path NULL): then
  * *ret_policy is one that allows nothing, and how to write one was printed.  -1 on failure. */
 MUST_USE int project_load_policy(const char *path, const char *task, struct policy **ret_policy);
