@@ -147,3 +147,5 @@ enum { SCHEMA_SIZE_BYTES = 32 };
 void schema_print_size(uint64_t size, char ret_text[SCHEMA_SIZE_BYTES]);
 /* "5min" to milliseconds; -1 when it is anything else. */
 MUST_USE int schema_parse_duration(struct slice text, uint64_t *ret);
+/* The shortest text that schema_parse_duration reads as `ms`: 300000 is 5min. */
+void schema_print_duration(uint64_t ms, char ret_text[SCHEMA_SIZE_BYTES]);

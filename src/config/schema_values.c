@@ -144,21 +144,32 @@ int schema_parse_size(struct slice text, uint64_t *ret)
     return 0;
 }
 
+/* In the largest unit that leaves no rest. */
+static void print_with_unit(uint64_t n, const struct unit *units, size_t count, char ret[SCHEMA_SIZE_BYTES])
+{
+    size_t i = count - 1;
+    while (i > 0 && (n == 0 || n % units[i].factor))
+        i--;
+    snprintf(ret, SCHEMA_SIZE_BYTES, "%llu%s", (unsigned long long)(n / units[i].factor), units[i].name);
+}
+
 void schema_print_size(uint64_t size, char ret_text[SCHEMA_SIZE_BYTES])
 {
-    size_t i = ARRAY_LEN(size_units) - 1;
-    while (i > 0 && (size == 0 || size % size_units[i].factor))
-        i--;
-    snprintf(ret_text, SCHEMA_SIZE_BYTES, "%llu%s", (unsigned long long)(size / size_units[i].factor),
-             size_units[i].name);
+    print_with_unit(size, size_units, ARRAY_LEN(size_units), ret_text);
+}
+
+static const struct unit time_units[] = {
+    {"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000}};
+
+void schema_print_duration(uint64_t ms, char ret_text[SCHEMA_SIZE_BYTES])
+{
+    print_with_unit(ms, time_units, ARRAY_LEN(time_units), ret_text);
 }
 
 int schema_parse_duration(struct slice text, uint64_t *ret)
 {
-    static const struct unit units[] = {
-        {"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000}};
     uint64_t n;
-    if (parse_with_unit(text, units, ARRAY_LEN(units), &n) < 0 || n > INT64_MAX / 1000000)
+    if (parse_with_unit(text, time_units, ARRAY_LEN(time_units), &n) < 0 || n > INT64_MAX / 1000000)
         return -1; /* in nanoseconds it must fit, too */
     *ret = n;
     return 0;

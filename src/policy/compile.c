@@ -12,6 +12,7 @@ struct source {
     struct slice task;
     unsigned mode;
     struct expiry expires;
+    struct policy_limits limits;
     const struct node *allow, *deny;
 };
 
@@ -68,7 +69,7 @@ static const struct schema_key policy_keys[] = {
     {"allow", schema_node, offsetof(struct source, allow)},
     {"deny", schema_node, offsetof(struct source, deny)},
     {"extends", schema_later, 0},
-    {"limits", schema_later, 0},
+    {"limits", limits_read, offsetof(struct source, limits)},
     {"hold", schema_later, 0},
     {"files", schema_later, 0},
     {"environment", schema_later, 0},
@@ -215,6 +216,7 @@ static int read_source(struct schema_ctx *ctx, const struct node *root, const ch
     p->task = task.ptr;
     p->mode = (enum policy_mode)s.mode;
     p->expires = s.expires;
+    p->limits = s.limits;
     return check_names(ctx, p) < 0 || build_index(ctx, p) < 0 ? -1 : 0;
 }
 

@@ -11,6 +11,7 @@ struct judged {
     const struct http_target *target;
     const struct request_facts *facts; /* NULL: a CONNECT */
     int64_t now_ms;
+    bool terminated;                /* a rule that is not passthrough opens such connections */
     size_t decoded_len;             /* SIZE_MAX: not made yet */
     char decoded[CAP_TARGET_BYTES]; /* the path for deny rules: see cond_path.c */
 };

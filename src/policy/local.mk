@@ -25,10 +25,16 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/hosts.h \
 	%D%/index.c \
 	%D%/index.h \
+	%D%/limits.c \
+	%D%/limits.h \
 	%D%/match.c \
 	%D%/model.h \
+	%D%/nets.c \
+	%D%/nets.h \
 	%D%/oneline.c \
 	%D%/oneline.h \
+	%D%/passthrough.c \
+	%D%/passthrough.h \
 	%D%/patterns.c \
 	%D%/patterns.h \
 	%D%/policy.c \

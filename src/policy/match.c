@@ -9,6 +9,7 @@ static void start(struct judged *q, const struct http_target *target, const stru
     q->facts = facts;
     q->now_ms = now_ms;
     q->decoded_len = SIZE_MAX;
+    q->terminated = false;
 }
 
 static enum reason judge_part(const struct policy_rule *r, enum policy_part part, struct judged *q)
@@ -39,10 +40,17 @@ static bool has_expired(const struct policy_rule *r, const struct judged *q)
     return q->now_ms >= r->expires.ms || (!r->deny && q->now_ms >= r->policy->expires.ms);
 }
 
-/* Whether a rule speaks of such requests at all: %2F is for allow rules that say so. */
-static bool takes_part(const struct policy_rule *r, bool expired, const struct judged *q)
+/* What a CONNECT shows of a request: host, port and scheme. */
+static const enum policy_part CONNECT_END = PART_SCHEME + 1;
+
+/* Whether a rule speaks of such requests at all: %2F, which a CONNECT does not show, is for allow rules that
+ * say so; a passthrough rule does not speak of connections that another rule has opened. */
+static bool takes_part(const struct policy_rule *r, bool expired, enum policy_part end,
+                       const struct judged *q)
 {
-    return has_expired(r, q) == expired && (r->deny || r->encoded_slash || !q->target->encoded_slash);
+    if (has_expired(r, q) != expired || (r->passthrough && q->terminated))
+        return false;
+    return r->deny || r->encoded_slash || !q->target->encoded_slash || end == CONNECT_END;
 }
 
 /* The first in the file of those, expired or not, that fit in all parts before `end`. */
@@ -54,7 +62,7 @@ static const struct policy_rule *first_fit(const struct host_hits *hits, bool ex
         for (const struct rule_ref *ref = hits->lists[i]; ref; ref = ref->next) {
             if (best && ref->rule->order >= best->order)
                 break;
-            if (!takes_part(ref->rule, expired, q) || (ref->rule->deny && asks_from(ref->rule, end)))
+            if (!takes_part(ref->rule, expired, end, q) || (ref->rule->deny && asks_from(ref->rule, end)))
                 continue;
             if (fits(ref->rule, end, q))
                 best = ref->rule;
@@ -94,7 +102,7 @@ static struct verdict missing_rule(const struct host_hits *hits, enum policy_par
     struct nearest best = {.reason = REASON_HOST_NOT_ALLOWED, .mismatch = 1u << PART_HOST};
     for (size_t i = 0; i < hits->count; i++)
         for (const struct rule_ref *ref = hits->lists[i]; ref; ref = ref->next) {
-            if (!takes_part(ref->rule, false, q))
+            if (!takes_part(ref->rule, false, end, q))
                 continue;
             struct nearest n = compare(ref->rule, end, q);
             if (is_nearer(&n, &best))
@@ -123,7 +131,29 @@ static struct verdict relax(const struct policy *p, const struct judged *q, stru
 static const struct policy_rule *expired_fit(const struct policy *p, const struct host_hits *allow,
                                              enum policy_part end, struct judged *q)
 {
-    return end < PART_COUNT && relaxes(p, q) ? NULL : first_fit(allow, true, end, q);
+    return end == CONNECT_END && relaxes(p, q) ? NULL : first_fit(allow, true, end, q);
+}
+
+/* Whether a deny rule needs to look at the requests of such a connection. */
+static bool denied_inside(const struct host_hits *deny, struct judged *q)
+{
+    for (size_t i = 0; i < deny->count; i++)
+        for (const struct rule_ref *ref = deny->lists[i]; ref; ref = ref->next)
+            if (!has_expired(ref->rule, q) && asks_from(ref->rule, CONNECT_END) &&
+                fits(ref->rule, CONNECT_END, q))
+                return true;
+    return false;
+}
+
+/* The rule that opens an https connection to that host and port: the first in the file. */
+static const struct policy_rule *opener(const struct policy *p, const struct host_hits *allow,
+                                        struct judged *q)
+{
+    if (!p->has_passthrough)
+        return NULL;
+    const struct policy_rule *first = first_fit(allow, false, CONNECT_END, q);
+    q->terminated = first && !first->passthrough;
+    return first;
 }
 
 static struct verdict decide(const struct policy *p, enum policy_part end, struct judged *q)
@@ -134,6 +164,9 @@ static struct verdict decide(const struct policy *p, enum policy_part end, struc
     const struct policy_rule *rule = first_fit(&deny, false, end, q);
     if (rule)
         return (struct verdict){.kind = VERDICT_BLOCK, .reason = REASON_DENIED_BY_RULE, .rule = rule};
+    rule = opener(p, &allow, q);
+    if (rule && rule->passthrough)
+        return (struct verdict){.kind = VERDICT_ALLOW, .rule = rule, .opaque = !denied_inside(&deny, q)};
     rule = first_fit(&allow, false, end, q);
     if (rule)
         return (struct verdict){.kind = VERDICT_ALLOW, .rule = rule};
@@ -160,5 +193,5 @@ void policy_match_connect(const struct policy *p, const struct http_authority *a
     const struct http_target target = {.scheme = HTTP_SCHEME_HTTPS, .authority = *authority};
     struct judged q;
     start(&q, &target, NULL, now_ms);
-    *ret_verdict = decide(p, PART_SCHEME + 1, &q);
+    *ret_verdict = decide(p, CONNECT_END, &q);
 }

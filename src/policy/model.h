@@ -2,6 +2,8 @@
 #pragma once
 #include "policy/expires.h"
 #include "policy/index.h"
+#include "policy/limits.h"
+#include "policy/nets.h"
 #include "policy/policy.h"
 
 #include <stdatomic.h>
@@ -15,6 +17,9 @@ struct policy_rule {
     bool deny;
     bool broad;                   /* a wildcard over a public suffix is meant */
     bool encoded_slash;           /* of an allow rule: also speaks of paths with %2F */
+    bool passthrough;             /* of an allow rule: not terminated */
+    struct policy_nets addresses; /* of an allow rule: internal networks that it may lead to */
+    struct policy_limits limits;  /* of an allow rule */
     struct expiry expires;        /* from then on the rule is as if it were not there */
     const void *cond[PART_COUNT]; /* each of the type of its cond_<name>.c; NULL: any */
 };
@@ -32,7 +37,8 @@ struct policy {
     const char *file, *task;
     enum policy_mode mode;
     struct expiry expires; /* from then on it allows nothing; deny rules stay */
-    bool needs_headers;
+    struct policy_limits limits;
+    bool needs_headers, has_passthrough;
     char digest[65];
     struct policy_rule **rules; /* in file order */
     size_t rule_count;

@@ -34,8 +34,10 @@ struct policy_rule_info {
 
 struct policy_rule; /* model.h: compiled, of a snapshot's arena */
 void policy_rule_info(const struct policy_rule *r, struct policy_rule_info *ret);
-/* Bytes of body that the rule lets one request send: 0 for none. */
+/* Bytes of body that the rule lets one request send: 0 for none; UINT64_MAX: any number. */
 uint64_t policy_rule_body_max(const struct policy_rule *r);
+/* `tls: passthrough` (policy/passthrough.h): what the rule allows is not terminated, and not inspected. */
+bool policy_rule_passthrough(const struct policy_rule *r);
 
 /* Compiles one document.  `file` is the name for messages; `text` the bytes of the file.
  * `default_task` is used where the policy names none.
@@ -78,6 +80,8 @@ struct verdict {
     const struct policy_rule *nearest; /* of a block without a rule: the one that came closest, or NULL */
     unsigned mismatch;                 /* bits 1 << policy_part: what does not fit in `nearest`; 0 where it
                                         * has expired */
+    bool opaque; /* `rule` is a passthrough rule, and no deny rule needs to look inside: an https connection
+                  * to that host and port is an opaque tunnel, not terminated.  False: terminate */
 };
 
 /* Judge one request against a compiled policy.
@@ -90,6 +94,10 @@ void policy_match(const struct policy *p, const struct http_target *target, cons
 
 /* Judge a CONNECT: could any https request to this host and port be allowed?  reason is
  * host-not-allowed, port-not-allowed, scheme-not-allowed, denied-by-rule (a deny rule that covers the
- * whole host and port), rule-expired, or none.  The requests inside are judged one by one all the same. */
+ * whole host and port), rule-expired, or none.
+ *
+ * Allowed and `opaque`: an opaque tunnel by `rule`; only its name (SNI), addresses, budgets and time count
+ * from then on.  Allowed otherwise: terminated, and the requests inside are judged one by one; that a
+ * passthrough rule is `rule` then means that a deny rule needs to look inside (policy/passthrough.h). */
 void policy_match_connect(const struct policy *p, const struct http_authority *authority, int64_t now_ms,
                           struct verdict *ret_verdict);

@@ -1,6 +1,7 @@
 #include "policy/rule.h"
 
 #include "policy/oneline.h"
+#include "policy/passthrough.h"
 
 enum { NAME_BYTES = 200, MESSAGE_BYTES = 500 };
 
@@ -31,6 +32,34 @@ static int read_message(struct schema_ctx *ctx, const struct schema_key *key, co
     return read_line(ctx, key, MESSAGE_BYTES, value, &rule->message);
 }
 
+/* What only an allow rule can mean. */
+static int only_allows(struct schema_ctx *ctx, const struct policy_rule *rule, const struct node *value)
+{
+    return rule->deny ? schema_fail(ctx, value->key, "`%.*s` belongs to allow rules; a deny rule has none",
+                                    SLICE_FMT(value->key->text))
+                      : 0;
+}
+
+static int read_limits(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                       void *field)
+{
+    struct policy_rule *rule = field;
+    return only_allows(ctx, rule, value) < 0 ? -1 : limits_read(ctx, key, value, &rule->limits);
+}
+
+static int read_addresses(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                          void *field)
+{
+    struct policy_rule *rule = field;
+    return only_allows(ctx, rule, value) < 0 ? -1 : nets_read(ctx, key, value, &rule->addresses);
+}
+
+static int read_tls(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                    void *field)
+{
+    return only_allows(ctx, field, value) < 0 ? -1 : passthrough_read(ctx, key, value, field);
+}
+
 static const struct schema_key rule_keys[] = {
     {"name", read_name, 0},
     {"message", read_message, 0},
@@ -39,10 +68,10 @@ static const struct schema_key rule_keys[] = {
     {"expires", expires_read, offsetof(struct policy_rule, expires)},
     {"broad", schema_bool, offsetof(struct policy_rule, broad)},
     {"encoded_slash", schema_bool, offsetof(struct policy_rule, encoded_slash)},
-    {"limits", schema_later, 0},
+    {"limits", read_limits, 0},
+    {"tls", read_tls, 0},
+    {"addresses", read_addresses, 0},
     {"websocket", schema_later, 0},
-    {"tls", schema_later, 0},
-    {"addresses", schema_later, 0},
     {"watch", schema_later, 0},
 };
 static const struct schema rule_schema = SCHEMA("a rule", struct policy_rule, rule_keys);
@@ -79,12 +108,18 @@ void cond_json_texts(const struct schema_texts *texts, struct json *j)
     json_array_end(j);
 }
 
+/* A passthrough rule asks for a host, a port and https; the parts behind them are not seen. */
 static int finish(struct schema_ctx *ctx, const struct node *at, struct policy_rule *rule)
 {
+    enum policy_part end = rule->passthrough ? PART_SCHEME + 1 : PART_COUNT;
     int result = 0;
-    for (enum policy_part p = 0; p < PART_COUNT; p++)
+    for (enum policy_part p = 0; p < end; p++)
         if (conds[p]->finish && conds[p]->finish(ctx, at, rule) < 0)
             result = -1;
+    for (enum policy_part p = end; p < PART_COUNT; p++)
+        rule->cond[p] = NULL;
+    rule->encoded_slash |= rule->passthrough;
+    rule->policy->has_passthrough |= rule->passthrough;
     if (!rule->name)
         rule->name = arena_printf(ctx->arena, "rule %u", rule->order + 1);
     return rule->name ? result : schema_fail(ctx, at, "out of memory");
@@ -108,7 +143,8 @@ int rule_read(struct schema_ctx *ctx, const struct node *value, struct policy_ru
     if (!mapping)
         return -1;
     rule->broad = is_broad(mapping);
-    if (schema_decode(ctx, &rule_schema, mapping, rule) < 0)
+    if (schema_decode(ctx, &rule_schema, mapping, rule) < 0 ||
+        (rule->passthrough && passthrough_check(ctx, mapping) < 0))
         return -1;
     return finish(ctx, value, rule);
 }

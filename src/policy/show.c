@@ -123,12 +123,39 @@ static const char *mode_name(const struct policy *p)
     return names[p->mode];
 }
 
+static bool has_limits(const struct policy_limits *l)
+{
+    static const struct policy_limits none;
+    return memcmp(l, &none, sizeof none) != 0;
+}
+
+static int show_limits(const char *label, const struct policy_limits *l, struct buf *out)
+{
+    if (!has_limits(l))
+        return 0;
+    return buf_append(out, slice_str(label)) < 0 || limits_show(l, out) < 0 ? -1
+                                                                            : buf_append(out, SLICE("\n"));
+}
+
+static int show_reach(const struct policy_rule *r, struct buf *out)
+{
+    if (r->passthrough && buf_append(out, SLICE("  tls     passthrough\n  warning not inspected: nobody sees "
+                                                "what is asked for and sent\n")) < 0)
+        return -1;
+    if (r->addresses.count && (buf_append(out, SLICE("  addresses ")) < 0 ||
+                               nets_show(&r->addresses, out) < 0 || buf_append(out, SLICE("\n")) < 0))
+        return -1;
+    return show_limits("  limits  ", &r->limits, out);
+}
+
 /* What is no condition, where it is written. */
 static int show_others(const struct policy_rule *r, struct buf *out)
 {
+    if (show_reach(r, out) < 0)
+        return -1;
     if (r->expires.text.ptr && buf_printf(out, "  expires %.*s\n", SLICE_FMT(r->expires.text)) < 0)
         return -1;
-    if (r->encoded_slash && buf_append(out, SLICE("  encoded_slash true\n")) < 0)
+    if (r->encoded_slash && !r->passthrough && buf_append(out, SLICE("  encoded_slash true\n")) < 0)
         return -1;
     return r->broad ? buf_append(out, SLICE("  broad   true\n  warning names below a public suffix belong to "
                                             "anybody\n"))
@@ -139,10 +166,20 @@ static void json_others(const struct policy_rule *r, struct json *j)
 {
     if (r->expires.text.ptr)
         json_kv_slice(j, "expires", r->expires.text);
-    if (r->encoded_slash)
+    if (r->encoded_slash && !r->passthrough)
         json_kv_bool(j, "encoded_slash", true);
     if (r->broad)
         json_kv_bool(j, "broad", true);
+    if (r->passthrough)
+        json_kv_str(j, "tls", "passthrough");
+    if (r->addresses.count) {
+        json_key(j, "addresses");
+        nets_json(&r->addresses, j);
+    }
+    if (has_limits(&r->limits)) {
+        json_key(j, "limits");
+        limits_json(&r->limits, j);
+    }
 }
 
 static int show_rule(const struct policy_rule *r, struct buf *out)

@@ -1,7 +1,7 @@
 /* Judges the requests of tests/cases/policy: a line `METHOD URL [OPTION]...` or `CONNECT host:port
  * [now=TIME]` in `requests`, with body=SIZE or body=?, type=TYPE, now=TIME, a field=NAME:VALUE or
  * dropped=NAME:VALUE each, and `fields=?` where they are not known; and in `expected` what comes of it:
- * `VERDICT REASON RULE`, "-" for none; the rule is the one that decided or the nearest. */
+ * `VERDICT REASON RULE[ opaque]`, "-" for none; the rule is the one that decided or the nearest. */
 #include "case_files.h"
 #include "policy/expires.h"
 #include "policy/policy.h"
@@ -108,8 +108,8 @@ static void describe(const struct verdict *v, char ret[LINE_BYTES])
     const struct policy_rule *rule = v->rule ? v->rule : v->nearest;
     if (rule)
         policy_rule_info(rule, &info);
-    snprintf(ret, LINE_BYTES, "%s %s %s", v->kind == VERDICT_ALLOW ? "allow" : "block",
-             v->reason == REASON_NONE ? "-" : reason_id(v->reason), info.name);
+    snprintf(ret, LINE_BYTES, "%s %s %s%s", v->kind == VERDICT_ALLOW ? "allow" : "block",
+             v->reason == REASON_NONE ? "-" : reason_id(v->reason), info.name, v->opaque ? " opaque" : "");
 }
 
 /* What holds for every verdict, whatever the case is about. */
@@ -119,6 +119,7 @@ static void check_sense(const struct verdict *v)
     assert_true(!v->rule || !v->nearest);
     if (v->kind == VERDICT_ALLOW && !v->would_block)
         assert_non_null(v->rule);
+    assert_true(!v->opaque || policy_rule_passthrough(v->rule));
     if (v->nearest)
         assert_int_equal(v->mismatch == 0, v->reason == REASON_RULE_EXPIRED);
 }
