@@ -43,10 +43,14 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/run_summary.h \
 	%D%/signals.c \
 	%D%/signals.h \
+	%D%/state.c \
+	%D%/state.h \
 	%D%/supervisor.c \
 	%D%/supervisor.h \
 	%D%/supervisor_internal.h \
 	%D%/supervisor_roles.c \
+	%D%/trust.c \
+	%D%/trust.h \
 	%D%/trustfiles.c \
 	%D%/trustfiles.h
 

@@ -1,14 +1,10 @@
 #include "app/run.h"
-#include "base/caps.h"
-#include "base/io.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/project.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 struct options {
     const char *policy, *task, *mode;
@@ -47,49 +43,23 @@ static int complain(const struct err *e)
     return RUN_FAILED;
 }
 
-static void say_no_policy(const char *path)
-{
-    fprintf(stderr,
-            "exeat run: there is no policy (%s), so everything is blocked.  A first one to write there:\n"
-            "    exeat: 1\n"
-            "    allow:\n"
-            "      - GET https://api.example.com/v1/**\n",
-            path);
-}
-
-/* The project's policy may be missing: then nothing is allowed.  One that was named may not. */
-static int read_policy(const struct options *o, const struct project *p, struct buf *text, struct err *e)
-{
-    if (!o->policy && access(p->policy, F_OK) < 0 && errno == ENOENT) {
-        say_no_policy(p->policy);
-        return 0;
-    }
-    return io_read_file(o->policy ? o->policy : p->policy, text, e);
-}
-
 static int start(const struct options *o, char **command)
 {
-    struct project project;
+    struct project_policy policy;
     struct err e;
-    AUTO_BUF text = BUF_INIT(CAP_DOCUMENT_BYTES);
-    if (project_find(&project, &e) < 0)
+    if (project_policy_for_run(o->policy, NULL, &policy, &e) < 0)
         return complain(&e);
-    int status;
-    if (read_policy(o, &project, &text, &e) < 0) {
-        status = complain(&e);
-    } else {
-        const struct run_options run = {
-            .policy_name = o->policy ? o->policy : PROJECT_POLICY,
-            .policy = buf_slice(&text),
-            .default_task = project.task,
-            .task = o->task,
-            .mode = o->mode,
-            .quiet = o->quiet,
-            .command = command,
-        };
-        status = run_command(&run);
-    }
-    project_clear(&project);
+    const struct run_options run = {
+        .policy_name = policy.name,
+        .policy = policy.file_count ? policy.files[0].text : SLICE(""),
+        .default_task = policy.project.task,
+        .task = o->task,
+        .mode = o->mode,
+        .quiet = o->quiet,
+        .command = command,
+    };
+    int status = run_command(&run);
+    project_policy_clear(&policy);
     return status;
 }
 

@@ -9,11 +9,14 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cmd_policy.c \
 	%D%/cmd_proxy.c \
 	%D%/cmd_run.c \
+	%D%/cmd_trust.c \
 	%D%/cmd_why.c \
 	%D%/commands.def \
 	%D%/commands.h \
 	%D%/daemon_config.c \
 	%D%/daemon_config.h \
+	%D%/help.c \
+	%D%/help.h \
 	%D%/log_line.c \
 	%D%/log_line.h \
 	%D%/logs.c \
@@ -23,6 +26,29 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/printable.c \
 	%D%/printable.h \
 	%D%/project.c \
-	%D%/project.h
+	%D%/project.h \
+	%D%/project_policy.c \
+	%D%/trust_prompt.c \
+	%D%/trust_prompt.h
 
 EXTRA_DIST += %D%/DEPS
+
+# Manual pages: what `--help` prints, as man(7). A test holds the list against commands.def.
+man1_PAGES = \
+	%D%/man/exeat.1 \
+	%D%/man/exeat-ca.1 \
+	%D%/man/exeat-check.1 \
+	%D%/man/exeat-env.1 \
+	%D%/man/exeat-log.1 \
+	%D%/man/exeat-policy.1 \
+	%D%/man/exeat-proxy.1 \
+	%D%/man/exeat-run.1 \
+	%D%/man/exeat-trust.1 \
+	%D%/man/exeat-why.1
+nodist_man1_MANS = $(man1_PAGES)
+CLEANFILES += $(man1_PAGES)
+
+%D%/man/exeat.1: bin/exeat$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && bin/exeat$(EXEEXT) --help=man > $@.tmp && mv $@.tmp $@
+%D%/man/exeat-%.1: bin/exeat$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && bin/exeat$(EXEEXT) $* --help=man > $@.tmp && mv $@.tmp $@

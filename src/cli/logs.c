@@ -1,6 +1,7 @@
 #include "cli/logs.h"
 
 #include "app/config.h"
+#include "app/state.h"
 #include "audit/reader.h"
 #include "base/slice.h"
 
@@ -8,21 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-
-enum { PATH_BYTES = 4096 };
-
-static int state_audit(char ret[PATH_BYTES], struct err *e)
-{
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    int n;
-    if (state && state[0] == '/')
-        n = snprintf(ret, PATH_BYTES, "%s/exeat/audit", state);
-    else if (home && home[0] == '/')
-        n = snprintf(ret, PATH_BYTES, "%s/.local/state/exeat/audit", home);
-    else
-        return err_set(e, "neither XDG_STATE_HOME nor HOME is set: name the log with --log");
-    return n > 0 && n < PATH_BYTES ? 0 : err_set(e, "the path of the state folder is too long");
-}
 
 void logs_clear(struct logs *l)
 {
@@ -59,7 +45,7 @@ static int logs_in(const char *dir, struct logs *ret, struct err *e)
 
 int logs_find(const char *config_file, const char *log, struct logs *ret, struct err *e)
 {
-    char dir[PATH_BYTES];
+    char dir[STATE_PATH_BYTES];
     struct stat st;
     if (config_file) {
         AUTO(config) *config = NULL;
@@ -68,7 +54,7 @@ int logs_find(const char *config_file, const char *log, struct logs *ret, struct
     if (log)
         return stat(log, &st) == 0 && S_ISDIR(st.st_mode) ? logs_in(log, ret, e)
                                                              : one_log(log, ret, e);
-    if (state_audit(dir, e) < 0)
+    if (state_path("audit", dir, e) < 0)
         return -1;
     if (stat(dir, &st) < 0 && errno == ENOENT)
         return err_set(e, "there is no audit log yet (%s): name one with --config or --log", dir);

@@ -4,18 +4,22 @@
 
 enum { URL_CHARS = 200 };
 
-/* Decodes one code point of text that jansson has found to be UTF-8. */
+/* Cuts one code point off *s (RFC 3629); a byte that begins none, or an overlong form, is a control. */
 static uint32_t next_point(struct slice *s)
 {
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     unsigned char first = (unsigned char)s->ptr[0];
-    size_t len = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (len > s->len)
-        len = s->len;
-    uint32_t point = len == 1 ? first : first & (0x7fu >> len);
-    for (size_t i = 1; i < len; i++)
-        point = point << 6 | ((unsigned char)s->ptr[i] & 0x3f);
-    *s = slice_skip(*s, len);
-    return point;
+    size_t len = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    uint32_t point = len < 2 ? first : first & (0x7fu >> len);
+    bool good = len > 0 && len <= s->len;
+    for (size_t i = 1; good && i < len; i++) {
+        unsigned char next = (unsigned char)s->ptr[i];
+        good = (next & 0xc0) == 0x80;
+        point = point << 6 | (next & 0x3f);
+    }
+    good = good && point >= least[len] && point <= 0x10ffff && !(point >= 0xd800 && point < 0xe000);
+    *s = slice_skip(*s, good ? len : 1);
+    return good ? point : 0;
 }
 
 /* Controls, and what reorders or hides text: shown as '?', one column. */
@@ -39,6 +43,16 @@ int printable_append(struct buf *out, struct slice text, size_t max, size_t *col
             return -1;
         ++*columns;
     }
+    return 0;
+}
+
+int printable_lines(struct buf *out, struct slice text)
+{
+    size_t columns = 0;
+    struct slice line;
+    while (text.len && slice_next(&text, '\n', &line))
+        if (printable_append(out, line, SIZE_MAX, &columns) < 0 || buf_append(out, SLICE("\n")) < 0)
+            return -1;
     return 0;
 }
 

@@ -1,13 +1,13 @@
 #include "cli/project.h"
 
-#include "base/caps.h"
-#include "base/io.h"
-
-#include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+enum { ACCOUNTS_MAX = 100000, FIRST_PERSON = 1000, LAST_PERSON = 59999 }; /* login.defs(5) of Debian */
 
 /* In a work tree `.git` is a folder, in a linked one or a submodule a file. */
 static bool is_work_tree(const char *dir)
@@ -45,12 +45,10 @@ static char *task_of(const char *dir)
     return task;
 }
 
-int project_find(struct project *ret, struct err *e)
+/* Takes `dir` over. */
+static int describe(char *dir, struct project *ret, struct err *e)
 {
-    struct project p = {.dir = realpath(".", NULL)};
-    if (!p.dir)
-        return err_sys(e, "cannot find out the working directory");
-    climb(p.dir);
+    struct project p = {.dir = dir};
     bool root = strcmp(p.dir, "/") == 0;
     if (asprintf(&p.policy, "%s/%s", root ? "" : p.dir, PROJECT_POLICY) < 0)
         p.policy = NULL;
@@ -63,6 +61,28 @@ int project_find(struct project *ret, struct err *e)
     return 0;
 }
 
+int project_find(struct project *ret, struct err *e)
+{
+    char *dir = realpath(".", NULL);
+    if (!dir)
+        return err_sys(e, "cannot find out the working directory");
+    climb(dir);
+    return describe(dir, ret, e);
+}
+
+int project_at(const char *dir, struct project *ret, struct err *e)
+{
+    char *real = realpath(dir, NULL);
+    struct stat st;
+    if (!real)
+        return err_sys(e, "%s: cannot be the project", dir);
+    if (stat(real, &st) < 0 || !S_ISDIR(st.st_mode)) {
+        free(real);
+        return err_set(e, "%s: cannot be the project: not a folder", dir);
+    }
+    return describe(real, ret, e);
+}
+
 void project_clear(struct project *p)
 {
     free(p->dir);
@@ -71,60 +91,67 @@ void project_clear(struct project *p)
     *p = (struct project){0};
 }
 
-void project_print_problem(void *arg, const char *file, unsigned line, unsigned column, const char *message)
+/* --- where no command is let loose --- */
+
+/* Whether `dir` is `home` or an ancestor of it; both without symbolic links. */
+static bool holds(const char *dir, const char *home)
 {
-    (void)arg;
-    if (line)
-        fprintf(stderr, "%s:%u:%u: %s\n", file, line, column, message);
-    else
-        fprintf(stderr, "%s: %s\n", file, message);
+    size_t len = strlen(dir);
+    if (strcmp(dir, "/") == 0)
+        return true;
+    return strncmp(home, dir, len) == 0 && (home[len] == '/' || home[len] == '\0');
 }
 
-static int compile(const char *shown, struct slice text, const char *task, struct policy **ret_policy)
+static bool holds_home(const char *dir, const char *home)
 {
-    struct err e;
-    return policy_compile(shown, text, task, project_print_problem, NULL, ret_policy, &e);
+    AUTO_STR char *real = home && home[0] == '/' && home[1] ? realpath(home, NULL) : NULL;
+    return real && holds(dir, real);
 }
 
-static int no_policy(const struct project *p, const char *task, struct policy **ret_policy)
+/* Of root and of people; the homes of services are folders such as /usr/games. */
+static bool is_person(const struct passwd *user)
 {
-    fprintf(stderr,
-            "exeat: there is no policy (%s), so everything is blocked. A first one to write there:\n"
-            "    exeat: 1\n"
-            "    allow:\n"
-            "      - GET https://api.example.com/v1/**\n",
-            p->policy);
-    return compile(PROJECT_POLICY, SLICE(""), task, ret_policy) < 0 ? -1 : 1;
+    return user->pw_uid == 0 || (user->pw_uid >= FIRST_PERSON && user->pw_uid <= LAST_PERSON);
 }
 
-static int load_file(const char *path, const char *shown, const char *task, struct policy **ret_policy)
+/* Read from the file: enumerating a directory service may take minutes, and its users' own homes are found by
+ * HOME and by who owns a folder. */
+static bool holds_any_home(const char *dir)
 {
-    AUTO_BUF text = BUF_INIT(CAP_DOCUMENT_BYTES);
-    struct err e;
-    if (io_read_file(path, &text, &e) < 0) {
-        fprintf(stderr, "exeat: %s\n", e.text);
-        return -1;
-    }
-    return compile(shown, buf_slice(&text), task, ret_policy);
+    FILE *file = fopen("/etc/passwd", "re");
+    bool found = false;
+    const struct passwd *user;
+    for (unsigned n = 0; file && !found && n < ACCOUNTS_MAX && (user = fgetpwent(file)); n++)
+        found = is_person(user) && holds_home(dir, user->pw_dir);
+    if (file)
+        fclose(file);
+    return found;
 }
 
-int project_load_policy(const char *path, const char *task, struct policy **ret_policy)
+static bool holds_own_home(const char *dir)
 {
-    struct err e;
-    struct project p;
-    if (project_find(&p, &e) < 0) {
-        fprintf(stderr, "exeat: %s\n", e.text);
-        return -1;
-    }
-    if (!task)
-        task = p.task;
-    int result;
-    if (path)
-        result = load_file(path, path, task, ret_policy);
-    else if (access(p.policy, F_OK) < 0 && errno == ENOENT)
-        result = no_policy(&p, task, ret_policy);
-    else
-        result = load_file(p.policy, PROJECT_POLICY, task, ret_policy);
-    project_clear(&p);
-    return result;
+    if (holds_home(dir, getenv("HOME")))
+        return true;
+    const struct passwd *user = getpwuid(geteuid());
+    return user && holds_home(dir, user->pw_dir);
+}
+
+static int bad_place(const struct project *p, const char *why, struct err *e)
+{
+    return err_set(e, "%s cannot be a project: it is %s. Start this in a project, or name one with --rw DIR", p->dir,
+                   why);
+}
+
+int project_check_place(const struct project *p, struct err *e)
+{
+    struct stat st;
+    if (strcmp(p->dir, "/") == 0)
+        return bad_place(p, "the whole system", e);
+    if (holds_own_home(p->dir) || holds_any_home(p->dir))
+        return bad_place(p, "a home directory or above one", e);
+    if (stat(p->dir, &st) < 0)
+        return err_sys(e, "%s: cannot be the project", p->dir);
+    if (geteuid() != 0 && st.st_uid != geteuid())
+        return bad_place(p, "another user's", e);
+    return (st.st_mode & S_ISVTX) && (st.st_mode & S_IWOTH) ? bad_place(p, "a folder that all users share", e) : 0;
 }

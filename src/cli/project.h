@@ -25,11 +25,12 @@ void project_clear(struct project *p);
  * directory of another user (root may: its jail takes the owner's uid), one that all users share. */
 MUST_USE int project_check_place(const struct project *p, struct err *e);
 
-/* A policy as it was read: the file first, then every file that it extends by path, each once.
- * Texts and names are the struct's own; nothing is read again. */
+/* A policy as it was read: the file first, then every file that it extends by path, each once; nothing is
+ * read again. */
 struct project_policy {
     struct project project;
-    const char *name; /* for messages and records: ".exeat.yaml", or what --policy said */
+    struct arena arena; /* of names and texts */
+    const char *name;   /* for messages and records: ".exeat.yaml", or what --policy said */
     struct files_given *files; /* by name; none where the project has no policy: nothing is allowed then */
     size_t file_count;
 };
@@ -41,6 +42,12 @@ struct project_policy {
  * All errors are exit 125.  What a person must know (no policy) is printed. */
 MUST_USE int project_policy_for_run(const char *policy, const char *dir, struct project_policy *ret, struct err *e);
 void project_policy_clear(struct project_policy *p);
+
+/* Reads the file that --policy names, or (NULL) the project's own, and what it extends.  `dir` as above.
+ * 1 where the project has none: then there are no files. */
+MUST_USE int project_policy_read(const char *policy, const char *dir, struct project_policy *ret, struct err *e);
+/* Compiles what was read; problems are printed.  Without files: a policy that allows nothing. */
+MUST_USE int project_policy_compile(const struct project_policy *p, const char *task, struct policy **ret_policy);
 
 /* Prints "file:line:column: message" on standard error: a policy_report. */
 void project_print_problem(void *arg, const char *file, unsigned line, unsigned column, const char *message);

@@ -13,6 +13,8 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/cond_query.c \
 	%D%/cond_scheme.c \
 	%D%/conds.def \
+	%D%/diff.c \
+	%D%/diff.h \
 	%D%/escapes.c \
 	%D%/escapes.h \
 	%D%/expires.c \
@@ -25,6 +27,9 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/hosts.h \
 	%D%/index.c \
 	%D%/index.h \
+	%D%/jail.c \
+	%D%/jail.h \
+	%D%/jail_show.c \
 	%D%/limits.c \
 	%D%/limits.h \
 	%D%/match.c \
@@ -45,6 +50,8 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/rule.c \
 	%D%/rule.h \
 	%D%/show.c \
-	%D%/show.h
+	%D%/show.h \
+	%D%/tests.c \
+	%D%/tests.h
 
 EXTRA_DIST += %D%/DEPS

@@ -1,0 +1,164 @@
+/* A project's policy: found, read once with all that it extends, compiled. */
+#include "app/trust.h"
+#include "base/caps.h"
+#include "base/io.h"
+#include "cli/project.h"
+#include "cli/trust_prompt.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { TEXTS_BYTES = 64 << 20, SHOWN_BYTES = 32 << 20 };
+
+void project_print_problem(void *arg, const char *file, unsigned line, unsigned column, const char *message)
+{
+    (void)arg;
+    if (line)
+        fprintf(stderr, "%s:%u:%u: %s\n", file, line, column, message);
+    else
+        fprintf(stderr, "%s: %s\n", file, message);
+}
+
+void project_policy_clear(struct project_policy *p)
+{
+    project_clear(&p->project);
+    arena_free(&p->arena);
+    *p = (struct project_policy){0};
+}
+
+/* --- reading --- */
+
+static int add_file(struct project_policy *p, const char *name, const char *path, struct err *e)
+{
+    AUTO_BUF text = BUF_INIT(CAP_DOCUMENT_BYTES);
+    if (io_read_file(path, &text, e) < 0)
+        return -1;
+    struct files_given f = {arena_slice(&p->arena, slice_str(name)).ptr, arena_slice(&p->arena, buf_slice(&text))};
+    if (!f.path || !f.text.ptr)
+        return err_set(e, "%s: too large", path);
+    p->files[p->file_count++] = f;
+    return 0;
+}
+
+static int read_files(struct project_policy *p, const char *policy, struct err *e)
+{
+    p->name = policy ? policy : PROJECT_POLICY;
+    p->files = arena_array(&p->arena, TRUST_FILES_MAX, sizeof *p->files);
+    if (!p->files)
+        return err_set(e, "no memory");
+    if (!policy && access(p->project.policy, F_OK) < 0 && errno == ENOENT)
+        return 1;
+    return add_file(p, p->name, policy ? policy : p->project.policy, e);
+}
+
+int project_policy_read(const char *policy, const char *dir, struct project_policy *ret, struct err *e)
+{
+    struct project_policy p = {.arena = ARENA_INIT(TEXTS_BYTES)};
+    if ((dir ? project_at(dir, &p.project, e) : project_find(&p.project, e)) < 0)
+        return -1;
+    int result = read_files(&p, policy, e);
+    if (result < 0)
+        project_policy_clear(&p);
+    else
+        *ret = p;
+    return result;
+}
+
+int project_policy_compile(const struct project_policy *p, const char *task, struct policy **ret_policy)
+{
+    struct err e;
+    struct slice text = p->file_count ? p->files[0].text : SLICE("");
+    return policy_compile(p->name, text, task ? task : p->project.task, project_print_problem, NULL, ret_policy, &e);
+}
+
+/* --- for commands that only look --- */
+
+static void say_no_policy(const struct project *p)
+{
+    fprintf(stderr,
+            "exeat: there is no policy (%s), so everything is blocked. `exeat init` writes a first one, or:\n"
+            "    exeat: 1\n"
+            "    allow:\n"
+            "      - GET https://api.example.com/v1/**\n",
+            p->policy);
+}
+
+static void say_not_trusted(const struct project_policy *p)
+{
+    struct err e;
+    AUTO(trust_record) *record = NULL;
+    if (trust_read(p->project.policy, &record, &e) < 0)
+        fprintf(stderr, "exeat: %s\n", e.text);
+    if (!trust_covers(record, p->files, p->file_count))
+        fprintf(stderr, "exeat: %s is not trusted%s: it takes effect after `exeat trust`\n", p->name,
+                record ? " since it has changed" : " yet");
+}
+
+int project_load_policy(const char *path, const char *task, struct policy **ret_policy)
+{
+    struct err e;
+    struct project_policy p;
+    int found = project_policy_read(path, NULL, &p, &e);
+    if (found < 0) {
+        fprintf(stderr, "exeat: %s\n", e.text);
+        return -1;
+    }
+    if (found == 1)
+        say_no_policy(&p.project);
+    else if (!path)
+        say_not_trusted(&p);
+    int result = project_policy_compile(&p, task, ret_policy) < 0 ? -1 : found;
+    project_policy_clear(&p);
+    return result;
+}
+
+/* --- for a run --- */
+
+static int refuse(const struct project_policy *p, bool changed, enum trust_answer answer, struct err *e)
+{
+    if (answer == TRUST_NO)
+        return err_set(e, "%s is not trusted, and nothing was started", p->project.policy);
+    return err_set(e,
+                   "%s %s. Look at it with `exeat trust --show`, then let it take effect with `exeat trust`, or "
+                   "name it with --policy",
+                   p->project.policy,
+                   changed ? "has changed since it was trusted" : "is somebody else's word until it is trusted");
+}
+
+static int ask(const struct project_policy *p, const struct trust_record *before, struct err *e)
+{
+    AUTO_BUF text = BUF_INIT(SHOWN_BYTES);
+    if (buf_printf(&text, "%s is %s.\n", p->name, before ? "not the one that was trusted" : "not trusted yet") < 0 ||
+        trust_describe(p, before, &text) < 0 || !buf_cstr(&text))
+        return err_set(e, "%s: it cannot be shown, so it cannot be trusted", p->project.policy);
+    enum trust_answer answer = trust_ask(buf_cstr(&text), "Let it take effect?");
+    if (answer != TRUST_YES)
+        return refuse(p, before != NULL, answer, e);
+    return trust_write(p->project.policy, p->files, p->file_count, e);
+}
+
+static int check_trust(const struct project_policy *p, struct err *e)
+{
+    AUTO(trust_record) *record = NULL;
+    if (trust_read(p->project.policy, &record, e) < 0)
+        return -1;
+    return trust_covers(record, p->files, p->file_count) ? 0 : ask(p, record, e);
+}
+
+int project_policy_for_run(const char *policy, const char *dir, struct project_policy *ret, struct err *e)
+{
+    struct project_policy p;
+    int found = project_policy_read(policy, dir, &p, e);
+    if (found < 0)
+        return -1;
+    if (project_check_place(&p.project, e) < 0 || (found == 0 && !policy && check_trust(&p, e) < 0)) {
+        project_policy_clear(&p);
+        return -1;
+    }
+    if (found == 1)
+        say_no_policy(&p.project);
+    *ret = p;
+    return 0;
+}
