@@ -30,7 +30,14 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/notify.h \
 	%D%/proxy_role.c \
 	%D%/proxy_role.h \
+	%D%/registries.c \
+	%D%/registries.def \
 	%D%/registries.h \
+	%D%/registries_internal.h \
+	%D%/registries_lines.c \
+	%D%/registries_toml.c \
+	%D%/registries_xml.c \
+	%D%/registries_yaml.c \
 	%D%/role.c \
 	%D%/role.h \
 	%D%/run.c \

@@ -4,9 +4,9 @@
  * Only the environment, the user's home, /etc and the tools' own installations are read, never the project:
  * what lies there is the agent's word.  Which places, in which order: registries.def.
  *
- * Every URL is a base: http or https, a host (lower case, an address is a literal), a port where it is not the
- * scheme's own, the path without its last "/"; no credentials, query or fragment.  What the configuration has
- * beside that (file:, cdrom:, `direct`) is left out; what should be such a URL and is none, is an error.
+ * Every URL is a base: http or https, a host (lower case, an address is a literal), a port where it is not
+ * the scheme's own, the path without its last "/"; no credentials, query or fragment.  What the configuration
+ * has beside that (file:, cdrom:, `direct`) is left out; what should be such a URL and is none, is an error.
  */
 #pragma once
 #include "base/arena.h"
