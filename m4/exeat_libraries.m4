@@ -12,6 +12,7 @@ AC_DEFUN([EXEAT_LIBRARIES], [
     PKG_CHECK_MODULES([PSL],     [libpsl >= 0.21])
     PKG_CHECK_MODULES([JANSSON], [jansson >= 2.14])
     PKG_CHECK_MODULES([SECCOMP], [libseccomp >= 2.5])
+    PKG_CHECK_MODULES([NFTABLES], [libnftables >= 1.0])
 
     # libev ships no .pc file
     exeat_saved_LIBS=$LIBS

@@ -1,6 +1,6 @@
 noinst_LIBRARIES += %D%/libsandbox.a
 
-%C%_libsandbox_a_CPPFLAGS = $(AM_CPPFLAGS) $(SECCOMP_CFLAGS)
+%C%_libsandbox_a_CPPFLAGS = $(AM_CPPFLAGS) $(NFTABLES_CFLAGS) $(SECCOMP_CFLAGS)
 %C%_libsandbox_a_SOURCES = \
 	%D%/calls.def \
 	%D%/calls_if.def \
@@ -8,6 +8,17 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/landlock.h \
 	%D%/lockin.c \
 	%D%/lockin.h \
+	%D%/netlink.c \
+	%D%/netlink.h \
+	%D%/network.c \
+	%D%/network.h \
+	%D%/network_ask.c \
+	%D%/network_explain.c \
+	%D%/network_links.c \
+	%D%/network_parts.h \
+	%D%/network_pass.c \
+	%D%/network_rules.c \
+	%D%/network_sockets.c \
 	%D%/seccomp.c \
 	%D%/seccomp.h
 
