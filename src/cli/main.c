@@ -1,6 +1,7 @@
 #include "app/signals.h"
 #include "base/macros.h"
 #include "cli/commands.h"
+#include "cli/help.h"
 #include "config.h"
 #include "config/suggest.h"
 
@@ -25,23 +26,14 @@ static const struct command commands[] = {
 #undef LATER
 };
 
-static void print_commands(int available)
+static int print_help(const char *format_name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        if ((commands[i].run != NULL) == available)
-            printf("  %-10s%s\n", commands[i].name, commands[i].summary);
-}
-
-static int print_help(void)
-{
-    printf(
-        "usage: exeat COMMAND [OPTION]...\n\n"
-        "A proxy that lets a program reach only what its task's policy names, and records every decision.\n\n"
-        "commands:\n");
-    print_commands(1);
-    printf("\nnot available in this version yet:\n");
-    print_commands(0);
-    printf("\n`exeat COMMAND --help` tells more about one of them; `exeat --version` prints the version.\n");
+    enum help_format format;
+    if (help_format_of(format_name, &format) < 0) {
+        fprintf(stderr, "exeat: --help=%s: text, man or words\n", format_name);
+        return EXIT_ERROR;
+    }
+    help_overview(format);
     return EXIT_OK;
 }
 
@@ -107,7 +99,9 @@ int main(int argc, char **argv)
         return EXIT_ERROR;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
-        return finish(print_help());
+        return finish(print_help(NULL));
+    if (strncmp(argv[1], "--help=", strlen("--help=")) == 0)
+        return finish(print_help(argv[1] + strlen("--help=")));
     if (strcmp(argv[1], "--version") == 0) {
         printf("exeat %s\n", PACKAGE_VERSION);
         return finish(EXIT_OK);

@@ -1,11 +1,13 @@
 #include "cli/options.h"
 
+#include "cli/help.h"
+
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { RESULT_HELP = 1000, RESULT_ROW = 2000, HELP_COLUMN = 26 };
+enum { RESULT_HELP = 1000, RESULT_ROW = 2000 };
 
 int options_wrong(const char *command, const char *fmt, ...)
 {
@@ -19,41 +21,13 @@ int options_wrong(const char *command, const char *fmt, ...)
     return 2;
 }
 
-static void print_row(const char *name, const char *value, const char *help)
-{
-    char left[80];
-    snprintf(left, sizeof left, "--%s%s%s", name, value ? " " : "", value ? value : "");
-    if (strlen(left) < HELP_COLUMN)
-        printf("  %-*s%s\n", HELP_COLUMN, left, help);
-    else
-        printf("  %s\n  %-*s%s\n", left, HELP_COLUMN, "", help);
-}
-
-static void print_help(const struct option_usage *u)
-{
-    printf("usage: %s\n\n%s\n\noptions:\n", u->synopsis, u->about);
-    for (size_t i = 0; i < u->count; i++)
-        if (u->rows[i].kind != OPTION_KIND_LATER)
-            print_row(u->rows[i].name, u->rows[i].value, u->rows[i].help);
-    print_row("help", NULL, "print this and exit");
-    bool header = false;
-    for (size_t i = 0; i < u->count; i++) {
-        if (u->rows[i].kind != OPTION_KIND_LATER)
-            continue;
-        if (!header)
-            printf("\nnot available in this version yet:\n");
-        header = true;
-        print_row(u->rows[i].name, u->rows[i].value, u->rows[i].help);
-    }
-}
-
 static void fill_long(const struct option_usage *u, struct option *longs)
 {
     size_t n = 0;
     for (; n < u->count; n++)
         longs[n] = (struct option){u->rows[n].name, u->rows[n].value ? required_argument : no_argument, NULL,
                                    RESULT_ROW + (int)n};
-    longs[n++] = (struct option){"help", no_argument, NULL, RESULT_HELP};
+    longs[n++] = (struct option){"help", optional_argument, NULL, RESULT_HELP};
     longs[n] = (struct option){0};
 }
 
@@ -96,6 +70,17 @@ static enum option_result explain_wrong(const char *command, int result, char *c
     return OPTIONS_WRONG;
 }
 
+static enum option_result print_help(const char *command, const struct option_usage *u)
+{
+    enum help_format format;
+    if (help_format_of(optarg, &format) < 0) {
+        options_wrong(command, "--help=%s: text, man or words", optarg);
+        return OPTIONS_WRONG;
+    }
+    help_command(format, command, u);
+    return OPTIONS_HELPED;
+}
+
 enum option_result options_parse(const struct option_usage *u, int argc, char **argv, void *into,
                                  int *ret_first)
 {
@@ -107,10 +92,8 @@ enum option_result options_parse(const struct option_usage *u, int argc, char **
         int result = getopt_long(argc, argv, u->stop_at_operand ? "+:" : ":", longs, NULL);
         if (result < 0)
             break;
-        if (result == RESULT_HELP) {
-            print_help(u);
-            return OPTIONS_HELPED;
-        }
+        if (result == RESULT_HELP)
+            return print_help(argv[0], u);
         if (result < RESULT_ROW)
             return explain_wrong(argv[0], result, argv);
         if (store(argv[0], &u->rows[result - RESULT_ROW], into) != 0)
