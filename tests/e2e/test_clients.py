@@ -3,69 +3,36 @@
 import hashlib
 import json
 import subprocess
-import sys
 
 import pytest
 
 from lib import nginx as nginx_module, paths
+from lib.clients import WITH_TOKEN, Clients, java
 
-# Every client is asked for a URL and says: status and body. The variables are all that tells it of the proxy.
-PYTHON_URLLIB = """
-import sys, urllib.request, urllib.error
-try:
-    r = urllib.request.urlopen(urllib.request.Request(sys.argv[2], method=sys.argv[1]), timeout=20)
-except urllib.error.HTTPError as e:
-    r = e
-print(r.status)
-sys.stdout.write(r.read().decode())
-"""
-PYTHON_REQUESTS = """
-import sys, requests
-r = requests.request(sys.argv[1], sys.argv[2], timeout=20)
-print(r.status_code)
-sys.stdout.write(r.text)
-"""
-NODE_TUNNEL = """
-const http = require('http'), https = require('https'), tls = require('tls');
-const [method, url] = process.argv.slice(1), target = new URL(url), proxy = new URL(process.env.https_proxy);
-const auth = 'Basic ' + Buffer.from(decodeURIComponent(proxy.username + ':' + proxy.password)).toString('base64');
-const finish = r => { let b = ''; r.on('data', d => b += d); r.on('end', () => process.stdout.write(r.statusCode + '\\n' + b)); };
-http.request({host: proxy.hostname, port: proxy.port, method: 'CONNECT', path: target.hostname + ':443',
-              headers: {Host: target.hostname + ':443', 'Proxy-Authorization': auth}})
-    .on('connect', (r, socket) => https.request(url, {method, headers: {Host: target.host},
-        createConnection: () => tls.connect({socket, servername: target.hostname})}, finish).end()).end();
-"""
+@pytest.fixture(scope="module")
+def clients(scratch):
+    folder = scratch / "clients"
+    folder.mkdir()
+    return Clients(folder)
 
 
-def clients():
-    found = {
-        "curl": ["curl", "-sS", "-w", "%{stderr}%{http_code}", "-X"],
-        "urllib": [sys.executable, "-c", PYTHON_URLLIB],
-        "requests": [sys.executable, "-c", PYTHON_REQUESTS],
-    }
-    if paths.program("node"):
-        found["node"] = ["node", "-e", NODE_TUNNEL]
-    return found
+@pytest.fixture(params=WITH_TOKEN)
+def client(request, clients):
+    """Asks for a URL through an exeat: (status, body)."""
+    name = request.param
+    if not clients.command(name):
+        pytest.skip(f"{name} is not installed")
 
+    def ask(exeat, method, url, *file):
+        return clients.run(name, exeat.client_env(), method, url, *file)
 
-def ask(exeat, name, method, url):
-    """(status, body)"""
-    done = subprocess.run([*clients()[name], method, url], env=exeat.client_env(), capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, done.stderr
-    if name == "curl":
-        return int(done.stderr), done.stdout
-    status, _, body = done.stdout.partition("\n")
-    return int(status), body
-
-
-@pytest.fixture(params=clients())
-def client(request):
-    return request.param
+    ask.name = name
+    return ask
 
 
 def test_an_allowed_request_succeeds(shared, nginx, client):
     mark = shared.mark()
-    assert ask(shared, client, "GET", "https://api.test/v1/x?y=z") == (200, '{"path":"/v1/x?y=z","method":"GET"}\n')
+    assert client(shared, "GET", "https://api.test/v1/x?y=z") == (200, '{"path":"/v1/x?y=z","method":"GET"}\n')
     record = shared.one_record(mark)
     assert (record["verdict"], record["rule"]["name"], record["status"]) == ("allow", "read the api", 200)
     assert nginx.log()[-1]["sni"] == "api.test"
@@ -81,7 +48,7 @@ def test_an_allowed_request_succeeds(shared, nginx, client):
 def test_a_blocked_request_is_explained_and_does_not_leave(shared, nginx, client, method, url, reason):
     mark = shared.mark()
     with nginx.watch() as arrived:
-        status, body = ask(shared, client, method, url)
+        status, body = client(shared, method, url)
     assert status == 403
     assert reason in body and url.split("/")[2] in body
     assert arrived == []
@@ -95,7 +62,7 @@ def test_a_blocked_request_is_explained_and_does_not_leave(shared, nginx, client
 def test_a_bad_certificate_upstream_is_502(shared, nginx, client, host, word):
     mark = shared.mark()
     with nginx.watch() as arrived:
-        status, body = ask(shared, client, "GET", f"https://{host}/")
+        status, body = client(shared, "GET", f"https://{host}/")
     assert status == 502
     assert "upstream-tls" in body
     assert arrived == []
@@ -105,10 +72,49 @@ def test_a_bad_certificate_upstream_is_502(shared, nginx, client, host, word):
 
 
 def test_plain_http_goes_in_absolute_form(shared, plain, client):
-    if client == "node":
+    if client.name.startswith("node"):
         pytest.skip("its script speaks https only")
-    assert ask(shared, client, "GET", "http://plain.test/x") == (200, "ok")
+    assert client(shared, "GET", "http://plain.test/x") == (200, "ok")
     assert plain.requests[0].line == "GET /x HTTP/1.1"
+
+
+def test_an_upload_of_eight_mebibytes_arrives_whole(shared, raw, client, tmp_path):
+    (tmp_path / "body").write_bytes(bytes(range(256)) * (8 << 12))
+    assert client(shared, "POST", "https://raw.test/upload", tmp_path / "body") == (200, "ok")
+    assert raw.requests[-1].body == (tmp_path / "body").read_bytes()
+
+
+def test_an_upload_over_the_rules_limit_is_413_or_cut(shared, nginx, client, tmp_path):
+    """A client that still sends when the answer comes may see the end of its connection instead."""
+    (tmp_path / "body").write_bytes(b"x" * 4_000_000)
+    mark = shared.mark()
+    with nginx.watch() as arrived:
+        try:
+            assert client(shared, "POST", "https://api.test/v1/notes", tmp_path / "body")[0] == 413
+        except AssertionError as e:
+            assert client.name not in ("curl", "go"), e
+    assert not any(line["status"] == 200 for line in arrived)
+    assert shared.one_record(mark)["reason"] == "body-too-large"
+
+
+def test_java_is_known_by_its_address_and_trusts_the_store(start, nginx, tmp_path):
+    """A JVM answers no demand for credentials on CONNECT (jdk.http.auth.tunneling.disabledSchemes)."""
+    command = java(tmp_path)
+    if not command:
+        pytest.skip("javac is not installed")
+    exeat = start(tasks="  - {task: widgets, policy: ./widgets.yaml, sources: [127.0.0.1/32]}\n")
+
+    def ask(method, url):
+        done = subprocess.run([*command, method, url], env=exeat.client_env(), capture_output=True, text=True, timeout=60)
+        status, _, body = done.stdout.partition("\n")
+        assert status, done.stderr
+        return int(status), body
+
+    assert ask("GET", "https://api.test/v1/x") == (200, '{"path":"/v1/x","method":"GET"}\n')
+    assert "method-not-allowed" in ask("DELETE", "https://api.test/v1/x")[1]
+    assert "path-not-allowed" in ask("GET", "https://api.test/private")[1]
+    assert "host-not-allowed" in ask("GET", "https://blocked.test/")[1]
+    assert ask("GET", "https://expired.test/")[0] == 502
 
 
 def test_wget_downloads_through_exeat(shared, nginx, tmp_path):
