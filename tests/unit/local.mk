@@ -18,6 +18,7 @@ UNIT_TESTS = \
 	%D%/test_fetch_tls \
 	%D%/test_http_h1 \
 	%D%/test_http_target \
+	%D%/test_inspect_budgets \
 	%D%/test_loop \
 	%D%/test_policy_cases \
 	%D%/test_policy_errors \
