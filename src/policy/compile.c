@@ -13,6 +13,8 @@ struct source {
     unsigned mode;
     struct expiry expires;
     struct policy_limits limits;
+    struct policy_jail jail;
+    struct policy_tests tests;
     const struct node *allow, *deny;
 };
 
@@ -71,14 +73,14 @@ static const struct schema_key policy_keys[] = {
     {"extends", schema_later, 0},
     {"limits", limits_read, offsetof(struct source, limits)},
     {"hold", schema_later, 0},
-    {"files", schema_later, 0},
-    {"environment", schema_later, 0},
-    {"services", schema_later, 0},
-    {"publish", schema_later, 0},
-    {"cache", schema_later, 0},
-    {"network", schema_later, 0},
-    {"jail", schema_later, 0},
-    {"tests", schema_later, 0},
+    {"files", jail_read_files, offsetof(struct source, jail)},
+    {"environment", jail_read_environment, offsetof(struct source, jail)},
+    {"services", jail_read_services, offsetof(struct source, jail)},
+    {"publish", jail_read_publish, offsetof(struct source, jail)},
+    {"cache", jail_read_cache, offsetof(struct source, jail)},
+    {"network", jail_read_network, offsetof(struct source, jail)},
+    {"jail", jail_read_jail, offsetof(struct source, jail)},
+    {"tests", tests_read, offsetof(struct source, tests)},
 };
 static const struct schema policy_schema = SCHEMA("a policy", struct source, policy_keys);
 
@@ -204,7 +206,7 @@ static int build_index(struct schema_ctx *ctx, struct policy *p)
 static int read_source(struct schema_ctx *ctx, const struct node *root, const char *default_task,
                        struct policy *p)
 {
-    struct source s = {.mode = POLICY_ENFORCE, .expires = EXPIRES_NEVER};
+    struct source s = {.mode = POLICY_ENFORCE, .expires = EXPIRES_NEVER, .jail = JAIL_DEFAULT};
     int top = root ? schema_decode(ctx, &policy_schema, root, &s) : 0;
     if (root && root->kind != NODE_MAPPING)
         return -1;
@@ -217,6 +219,8 @@ static int read_source(struct schema_ctx *ctx, const struct node *root, const ch
     p->mode = (enum policy_mode)s.mode;
     p->expires = s.expires;
     p->limits = s.limits;
+    p->jail = s.jail;
+    p->tests = s.tests;
     return check_names(ctx, p) < 0 || build_index(ctx, p) < 0 ? -1 : 0;
 }
 

@@ -2,9 +2,11 @@
 #pragma once
 #include "policy/expires.h"
 #include "policy/index.h"
+#include "policy/jail.h"
 #include "policy/limits.h"
 #include "policy/nets.h"
 #include "policy/policy.h"
+#include "policy/tests.h"
 
 #include <stdatomic.h>
 
@@ -38,6 +40,8 @@ struct policy {
     enum policy_mode mode;
     struct expiry expires; /* from then on it allows nothing; deny rules stay */
     struct policy_limits limits;
+    struct policy_jail jail;
+    struct policy_tests tests;
     bool needs_headers, has_passthrough;
     char digest[65];
     struct policy_rule **rules; /* in file order */
