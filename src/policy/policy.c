@@ -26,6 +26,11 @@ size_t policy_rule_count(const struct policy *p)
     return p->rule_count;
 }
 
+const struct policy_rule *policy_rule_at(const struct policy *p, size_t i)
+{
+    return p->rules[i];
+}
+
 bool policy_needs_headers(const struct policy *p)
 {
     return p->needs_headers;

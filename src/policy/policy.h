@@ -57,6 +57,8 @@ const char *policy_file(const struct policy *p);
 /* SHA-256 of the text, lower-case hex: which policy was in force, for records. */
 const char *policy_digest(const struct policy *p);
 size_t policy_rule_count(const struct policy *p);
+/* In file order, allow and deny rules together; i < policy_rule_count. */
+const struct policy_rule *policy_rule_at(const struct policy *p, size_t i);
 /* Whether any rule speaks of header fields: who judges again later must keep them. */
 bool policy_needs_headers(const struct policy *p);
 
