@@ -26,7 +26,13 @@ static int refuse_second(enum http_header_id id, struct http_problem *problem)
     }
 }
 
-/* Origins do send a second Content-Type; only what decides where their answer ends must be unique. */
+/* Origins do send a second Content-Type; only what decides where their answer ends must be unique.  Of their
+ * Content-Length read_length says more. */
+static bool stands_once(enum http_header_id id, bool request)
+{
+    return request ? http_header_flags(id) & HTTP_HF_SINGLETON : id == HTTP_H_TRANSFER_ENCODING;
+}
+
 static int check_singletons(const struct http_headers *h, bool request, struct http_problem *problem)
 {
     uint64_t seen = 0;
@@ -34,7 +40,7 @@ static int check_singletons(const struct http_headers *h, bool request, struct h
 
     for (unsigned i = 0; i < h->count; i++) {
         enum http_header_id id = h->at[i].id;
-        bool once = request ? http_header_flags(id) & HTTP_HF_SINGLETON : is_framing(id);
+        bool once = stands_once(id, request);
         if (once && seen >> id & 1)
             return refuse_second(id, problem);
         seen |= UINT64_C(1) << id;
@@ -61,14 +67,36 @@ static int check_lookalikes(const struct http_headers *h, struct http_problem *p
     return 0;
 }
 
-static int read_length(const struct http_headers *h, struct http_framing *f, struct http_problem *problem)
+static int take_length(struct slice text, struct http_framing *f, struct http_problem *problem)
 {
-    const struct http_header *field = http_headers_find(h, HTTP_H_CONTENT_LENGTH);
-    if (!field)
-        return 0;
-    if (slice_to_u64(field->value, INT64_MAX, &f->length) < 0)
+    uint64_t length;
+    if (slice_to_u64(text, INT64_MAX, &length) < 0)
         return refuse(problem, "a Content-Length that is not a plain number");
+    if (f->has_length && f->length != length)
+        return refuse(problem, "two different Content-Lengths");
     f->has_length = true;
+    f->length = length;
+    return 0;
+}
+
+/* Of a response also "5, 5", or two lines of 5: RFC 9112 6.3 lets a recipient take the same one twice for one,
+ * and it is written once. */
+static int read_length(const struct http_headers *h, bool request, struct http_framing *f,
+                       struct http_problem *problem)
+{
+    for (unsigned i = 0; i < h->count; i++) {
+        if (h->at[i].id != HTTP_H_CONTENT_LENGTH)
+            continue;
+        struct slice rest = h->at[i].value, one;
+        if (request || rest.len == 0) {
+            if (take_length(rest, f, problem) < 0)
+                return -1;
+            continue;
+        }
+        while (slice_next(&rest, ',', &one))
+            if (take_length(slice_trim(one), f, problem) < 0)
+                return -1;
+    }
     return 0;
 }
 
@@ -141,7 +169,7 @@ int http_framing_read(struct http_headers *h, bool request, unsigned minor, stru
     struct http_framing f = {0};
 
     if (check_singletons(h, request, problem) < 0 || check_lookalikes(h, problem) < 0 ||
-        read_length(h, &f, problem) < 0 || read_coding(h, minor, &f, problem) < 0 ||
+        read_length(h, request, &f, problem) < 0 || read_coding(h, minor, &f, problem) < 0 ||
         read_connection(h, &f, problem) < 0)
         return -1;
     *ret = f;

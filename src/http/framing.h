@@ -2,7 +2,7 @@
  * connection (RFC 9112 6 and 9, RFC 9110 7.6.1).  For h1.c.
  *
  * Refused as HTTP_AMBIGUOUS_FRAMING, because two readers might find different ends:
- * a second Content-Length even if equal; one that is not plain digits up to 2^63-1; a second
+ * a second Content-Length (in a response: a different one); one that is not plain digits up to 2^63-1; a second
  * Transfer-Encoding; one that is not exactly "chunked"; one in HTTP/1.0; both; either name written with
  * an underscore (CGI-like servers read Content_Length as Content-Length).
  *

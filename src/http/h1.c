@@ -199,6 +199,8 @@ static int settle_response(struct h1_response *r, struct slice method, struct ht
     else
         r->framing = f.has_length ? H1_BODY_LENGTH : H1_BODY_CLOSE;
     r->length = r->framing == H1_BODY_LENGTH ? f.length : 0;
+    r->has_length = f.has_length;
+    r->says = f.length;
     r->keep_alive = r->framing != H1_BODY_CLOSE && !f.close && (r->minor == 1 || f.keep_alive);
     return 0;
 }
@@ -286,6 +288,8 @@ int h1_parse_response(struct slice in, size_t max_head, struct slice method, str
     ret->reason_phrase = r.reason_phrase;
     ret->framing = r.framing;
     ret->length = r.length;
+    ret->has_length = r.has_length;
+    ret->says = r.says;
     ret->keep_alive = r.keep_alive;
     *ret_consumed = lines.taken;
     return 1;

@@ -4,6 +4,8 @@
  * Content-Length beside Transfer-Encoding, chunked alone, one Host, HTTP/1.0 or HTTP/1.1 only, single
  * spaces in the start line, no control bytes in values.  Whatever two readers might see differently is
  * refused (HTTP_AMBIGUOUS_FRAMING for what smuggling is made of).
+ * In responses two forms are taken that origins do send, that have one meaning, and that we write anew: the
+ * same Content-Length twice (RFC 9112 6.3), and white space behind a chunk size (BWS, RFC 9112 7.1.1).
  * Pure codec: no descriptor, no clock, no log, no allocation.
  */
 #pragma once
@@ -39,6 +41,8 @@ struct h1_response {
     struct http_headers headers;
     enum h1_framing framing;
     uint64_t length;
+    bool has_length; /* a Content-Length, which says something with HEAD and 304 too … */
+    uint64_t says;   /* … namely this */
     bool keep_alive;
 };
 
@@ -55,12 +59,15 @@ MUST_USE int h1_parse_request(struct slice in, size_t max_head, struct h1_reques
 MUST_USE int h1_parse_response(struct slice in, size_t max_head, struct slice method, struct h1_response *ret,
                                size_t *ret_consumed, struct http_problem *problem);
 
-/* Reads a body piece by piece.  Chunk extensions are read and dropped, trailers read, checked and
- * dropped (until the proxy forwards them); bytes after the end are left alone.
- * A chunk line is refused where two readers could differ: CRLF only, at most 16 digits, no white space
- * before an extension, no control in one (RFC 9112 7.1). */
+/* Reads a body piece by piece.  Chunk extensions are read and dropped, trailers read and checked; bytes after
+ * the end are left alone.
+ * A chunk line is refused where two readers could differ: CRLF only, at most 16 digits, no control in an
+ * extension, in requests no white space before one (RFC 9112 7.1). */
+struct buf;
 struct h1_body {
     enum h1_framing framing;
+    bool lenient;         /* of a response: the owner's to set */
+    struct buf *trailers; /* the owner's: gets the bytes of the trailer section; NULL: they are dropped */
     int state;      /* h1_body.c's own */
     uint64_t left;  /* of the length or of the chunk */
     uint64_t total; /* payload bytes so far */
@@ -77,7 +84,6 @@ MUST_USE int h1_body_read(struct h1_body *b, struct slice in, struct slice *ret_
 MUST_USE int h1_body_eof(const struct h1_body *b);
 
 /* Writing.  Each appends to `out` and returns -1 when it does not fit. */
-struct buf;
 MUST_USE int h1_write_chunk(struct buf *out, struct slice data); /* data not empty */
 MUST_USE int h1_write_last_chunk(struct buf *out);
 /* Fields that are forwarded: all but `drop`ped ones and those that the caller writes itself

@@ -1,10 +1,12 @@
 /* Bodies, read piece by piece: h1_body_* of http/h1.h (RFC 9112 6.3 and 7.1). */
+#include "base/buf.h"
 #include "http/chars.h"
 #include "http/h1.h"
 
 /* Of a chunked body, in the order in which they come. */
 enum state {
     CHUNK_SIZE,
+    CHUNK_SPACE, /* white space behind the size */
     CHUNK_EXTENSION,
     CHUNK_LINE_LF,
     CHUNK_DATA,
@@ -59,12 +61,25 @@ static int take_size(struct h1_body *b, char c, struct http_problem *problem)
         b->left = b->left << 4 | http_hex(c);
         return 0;
     }
-    if (b->line == 0 || (c != '\r' && c != ';'))
+    bool space = b->lenient && (c == ' ' || c == '\t');
+    if (b->line == 0 || (c != '\r' && c != ';' && !space))
         return refuse(problem, "a chunk size that is not a hexadecimal number");
     if (b->left > INT64_MAX - b->total)
         return refuse(problem, "a chunk size that is too large");
     b->line++;
-    b->state = c == '\r' ? CHUNK_LINE_LF : CHUNK_EXTENSION;
+    b->state = space ? CHUNK_SPACE : c == '\r' ? CHUNK_LINE_LF : CHUNK_EXTENSION;
+    return 0;
+}
+
+/* Nothing but more of it, an extension or the end may follow: "5 5" has no meaning. */
+static int take_space(struct h1_body *b, char c, struct http_problem *problem)
+{
+    if (b->line++ == CAP_CHUNK_LINE_BYTES)
+        return refuse(problem, "a chunk line that is too long");
+    if (c == '\r' || c == ';')
+        b->state = c == '\r' ? CHUNK_LINE_LF : CHUNK_EXTENSION;
+    else if (c != ' ' && c != '\t')
+        return refuse(problem, "a chunk size that is not a hexadecimal number");
     return 0;
 }
 
@@ -124,6 +139,8 @@ static int take_byte(struct h1_body *b, char c, struct http_problem *problem)
     switch ((enum state)b->state) {
     case CHUNK_SIZE:
         return take_size(b, c, problem);
+    case CHUNK_SPACE:
+        return take_space(b, c, problem);
     case CHUNK_EXTENSION:
         return take_extension(b, c, problem);
     case CHUNK_LINE_LF:
@@ -159,16 +176,41 @@ static struct slice take_data(struct h1_body *b, struct slice in, size_t at)
     return slice_of(in.ptr + at, len);
 }
 
+static bool in_trailers(const struct h1_body *b)
+{
+    return b->state >= TRAILER_START && b->state <= FINAL_LF;
+}
+
+/* All that is not chunk data, up to some or to the end.  *ret_trailers: what of it belongs to the trailers. */
+static int read_lines(struct h1_body *b, struct slice in, size_t *at, struct slice *ret_trailers,
+                      struct http_problem *problem)
+{
+    bool trailing = in_trailers(b);
+    size_t from = *at;
+
+    while (*at < in.len && b->state != CHUNK_DATA && b->state != FINISHED) {
+        if (take_byte(b, in.ptr[(*at)++], problem) < 0)
+            return -1;
+        if (!trailing && in_trailers(b)) {
+            trailing = true;
+            from = *at;
+        }
+    }
+    *ret_trailers = trailing ? slice_of(in.ptr + from, *at - from) : slice_of(NULL, 0);
+    return 0;
+}
+
 static int read_chunked(struct h1_body *b, struct slice in, struct slice *ret_data, size_t *ret_consumed,
                         struct http_problem *problem)
 {
     struct h1_body now = *b; /* so that *b is untouched on failure, too */
-    struct slice data = {NULL, 0};
+    struct slice data = {NULL, 0}, trailers;
     size_t at = 0;
 
-    while (at < in.len && now.state != CHUNK_DATA && now.state != FINISHED)
-        if (take_byte(&now, in.ptr[at++], problem) < 0)
-            return -1;
+    if (read_lines(&now, in, &at, &trailers, problem) < 0)
+        return -1;
+    if (now.trailers && trailers.len && buf_append(now.trailers, trailers) < 0)
+        return http_refuse(problem, HTTP_HEAD_TOO_LARGE, "no room for the trailers");
     if (now.state == CHUNK_DATA && at < in.len) {
         data = take_data(&now, in, at);
         at += data.len;

@@ -4,6 +4,8 @@ noinst_LIBRARIES += %D%/libhttp.a
 %C%_libhttp_a_SOURCES = \
 	%D%/address.c \
 	%D%/address.h \
+	%D%/auth.c \
+	%D%/auth.h \
 	%D%/authority.c \
 	%D%/chars.c \
 	%D%/chars.h \
@@ -22,6 +24,9 @@ noinst_LIBRARIES += %D%/libhttp.a
 	%D%/headers.h \
 	%D%/path.c \
 	%D%/target.c \
-	%D%/target.h
+	%D%/target.h \
+	%D%/trailers.c \
+	%D%/trailers.def \
+	%D%/trailers.h
 
 EXTRA_DIST += %D%/DEPS

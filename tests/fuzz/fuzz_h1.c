@@ -2,9 +2,11 @@
  *
  * The first byte chooses what the rest is read as and where it is cut.  What must hold: no more is
  * consumed than is there; slices lie in the input; a head that is whole has no whole head as a part; a
- * body gives the same payload, end and verdict wherever it is cut. */
+ * body gives the same payload, trailers, end and verdict wherever it is cut; the trailers that we would send
+ * are the end of a chunked body to a strict reader. */
 #include "base/buf.h"
 #include "http/h1.h"
+#include "http/trailers.h"
 
 #include <stdlib.h>
 
@@ -118,23 +120,47 @@ static void feed(struct h1_body *b, struct slice in, struct outcome *o)
     o->used += used;
 }
 
-static struct outcome read_cut(struct slice in, enum h1_framing framing, size_t cut)
+static void check_trailers(struct slice section)
 {
+    struct buf out = BUF_INIT(2 * CAP_TRAILER_BYTES);
+    struct h1_body b;
+    struct slice data;
+    size_t n;
+
+    if (http_trailers_write(section, &out, NULL) == 0) {
+        h1_body_init(&b, H1_BODY_CHUNKED, 0);
+        must(h1_body_read(&b, buf_slice(&out), &data, &n, NULL) == 0);
+        must(h1_body_done(&b) && n == buf_len(&out) && data.len == 0);
+    }
+    buf_free(&out);
+}
+
+static struct outcome read_cut(struct slice in, enum h1_framing framing, bool lenient, size_t cut)
+{
+    struct buf trailers = BUF_INIT(CAP_TRAILER_BYTES + 2);
     struct h1_body b;
     struct outcome o = {0};
 
     h1_body_init(&b, framing, 1000);
+    b.lenient = lenient;
+    b.trailers = &trailers;
     feed(&b, slice_first(in, cut), &o);
     if (!o.refused && !h1_body_done(&b))
         feed(&b, slice_skip(in, cut), &o);
     o.done = h1_body_done(&b);
     o.total = b.total;
+    struct slice section = buf_slice(&trailers);
+    for (size_t i = 0; i < section.len; i++)
+        o.hash = (o.hash ^ (uint8_t)section.ptr[i]) * UINT64_C(1099511628211);
+    if (o.done && !o.refused)
+        check_trailers(section);
+    buf_free(&trailers);
     return o;
 }
 
-static void check_body(struct slice in, enum h1_framing framing, size_t cut)
+static void check_body(struct slice in, enum h1_framing framing, bool lenient, size_t cut)
 {
-    struct outcome whole = read_cut(in, framing, in.len), parts = read_cut(in, framing, cut);
+    struct outcome whole = read_cut(in, framing, lenient, in.len), parts = read_cut(in, framing, lenient, cut);
 
     must(whole.refused == parts.refused);
     if (!whole.refused)
@@ -160,13 +186,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_response(in, SLICE("HEAD"), cut);
         break;
     case 3:
-        check_body(in, H1_BODY_CHUNKED, cut);
+        check_body(in, H1_BODY_CHUNKED, data[0] & 0x80, cut);
         break;
     case 4:
-        check_body(in, H1_BODY_LENGTH, cut);
+        check_body(in, H1_BODY_LENGTH, false, cut);
         break;
     default:
-        check_body(in, H1_BODY_CLOSE, cut);
+        check_body(in, H1_BODY_CLOSE, false, cut);
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 /* HTTP/1.1 heads, bodies and writing. */
 #include "http/h1.h"
+#include "http/trailers.h"
 
 #include "http_cases.h"
 
@@ -154,14 +155,28 @@ static int feed(struct h1_body *b, struct slice in, struct buf *payload, size_t 
     return 0;
 }
 
-static void read_in_pieces(struct slice input, size_t cut, struct buf *out)
+/* What is sent on of the trailers. */
+static void put_trailers(struct buf *out, struct slice section)
 {
-    AUTO_BUF payload = BUF_INIT(BIG);
+    AUTO_BUF written = BUF_INIT(BIG);
+    assert_int_equal(http_trailers_write(section, &written, NULL), 0);
+    assert_true(slice_starts(buf_slice(&written), SLICE("0\r\n")));
+    if (buf_len(&written) == 5)
+        return;
+    http_case_printf(out, " | ");
+    http_case_put(out, slice_skip(buf_slice(&written), 3));
+}
+
+static void read_in_pieces(struct slice input, size_t cut, bool response, struct buf *out)
+{
+    AUTO_BUF payload = BUF_INIT(BIG), trailers = BUF_INIT(BIG);
     struct h1_body b;
     struct http_problem problem = {0};
     size_t used = 0, more = 0;
 
     h1_body_init(&b, H1_BODY_CHUNKED, 0);
+    b.lenient = response;
+    b.trailers = response ? &trailers : NULL;
     int got = feed(&b, slice_first(input, cut), &payload, &used, &problem);
     if (got == 0 && used == cut)
         got = feed(&b, slice_skip(input, cut), &payload, &more, &problem);
@@ -173,6 +188,8 @@ static void read_in_pieces(struct slice input, size_t cut, struct buf *out)
     if (buf_len(&payload) > 0)
         http_case_printf(out, " ");
     http_case_put(out, buf_slice(&payload));
+    if (response && h1_body_done(&b))
+        put_trailers(out, buf_slice(&trailers));
     struct slice rest = slice_skip(input, used + more);
     if (rest.len > 0) {
         http_case_printf(out, " [");
@@ -181,14 +198,30 @@ static void read_in_pieces(struct slice input, size_t cut, struct buf *out)
     }
 }
 
-static void run_chunked(struct slice input, struct buf *out)
+static void read_wherever_cut(struct slice input, bool response, struct buf *out)
 {
-    read_in_pieces(input, input.len, out);
+    read_in_pieces(input, input.len, response, out);
     for (size_t cut = 0; cut < input.len; cut += 1 + cut / 64) {
         AUTO_BUF split = BUF_INIT(BIG);
-        read_in_pieces(input, cut, &split);
+        read_in_pieces(input, cut, response, &split);
         assert_true(slice_eq(buf_slice(&split), buf_slice(out)));
     }
+}
+
+static void run_chunked(struct slice input, struct buf *out)
+{
+    read_wherever_cut(input, false, out);
+}
+
+static void run_chunked_response(struct slice input, struct buf *out)
+{
+    read_wherever_cut(input, true, out);
+}
+
+static void chunked_responses_keep_their_trailers_and_may_have_spaces_behind_sizes(void **state)
+{
+    (void)state;
+    http_cases_check("chunked-responses.txt", 45, run_chunked_response);
 }
 
 static void chunked_bodies_read_the_same_wherever_they_are_cut(void **state)
@@ -369,6 +402,7 @@ int main(void)
         cmocka_unit_test(requests_are_read_strictly),
         cmocka_unit_test(responses_are_read_strictly),
         cmocka_unit_test(chunked_bodies_read_the_same_wherever_they_are_cut),
+        cmocka_unit_test(chunked_responses_keep_their_trailers_and_may_have_spaces_behind_sizes),
         cmocka_unit_test(a_length_body_takes_its_length_and_no_more),
         cmocka_unit_test(a_body_until_close_ends_with_the_connection_only),
         cmocka_unit_test(no_body_takes_nothing),
