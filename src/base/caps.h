@@ -40,7 +40,10 @@
 /* Upstream. */
 #define CAP_ADDRESSES_PER_NAME 32
 #define CAP_LOOKUPS_PER_TASK 64
+#define CAP_POOL_IDLE_PER_HOST 128 /* of one task; these three are each worker's */
 #define CAP_POOL_IDLE_PER_TASK 256
+#define CAP_POOL_IDLE 512
+#define CAP_PROXY_CREDENTIAL_BYTES 255 /* RFC 1929 2: a length of one byte */
 
 /* The audit log. */
 #define CAP_RECORD_BYTES (32u << 10)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -86,6 +87,12 @@ bool fetch_conn_is_silent(struct conn *c)
     return n > 0 && c->pub.tls && tls_read(c->pub.tls, &byte, 1) == TLS_WANT_READ;
 }
 
+int fetch_conn_set_via(struct conn *c, const char *text)
+{
+    c->pub.via = c->via = strdup(text);
+    return c->via ? 0 : -1;
+}
+
 static void destroy(struct conn *c)
 {
     loop_io_stop(&c->pub.io);
@@ -93,6 +100,7 @@ static void destroy(struct conn *c)
     close(c->pub.fd);
     trusted_unref(c->trusted);
     pool_unref(c->pool);
+    free(c->via);
     free(c);
 }
 

@@ -1,5 +1,7 @@
 #include "fetch/dial.h"
 
+#include "base/caps.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -193,6 +195,14 @@ static void note_stale(struct dialler *d, const char *name, uint16_t port)
         return; /* one entry of a name that nobody else uses stays: no harm */
 }
 
+/* What a proxy says beside yes and no is nobody's. */
+static size_t discard(char *from, size_t size, size_t count, void *arg)
+{
+    (void)from;
+    (void)arg;
+    return size * count;
+}
+
 /* libcurl's defaults leave much open that must be shut: environment proxies, other protocols, signals.
  * FORBID_REUSE is not set: libcurl would close the connection before we take its descriptor. */
 static CURLcode set_options(struct dialler *d, struct dial *dial, const char *url, long timeout_ms)
@@ -206,7 +216,7 @@ static CURLcode set_options(struct dialler *d, struct dial *dial, const char *ur
     SET(REDIR_PROTOCOLS_STR, "http");
     SET(CONNECT_ONLY, 1L);
     SET(PROXY, "");
-    SET(NOPROXY, "*");
+    SET(NOPROXY, dial->proxy ? "" : "*");
     SET(NETRC, (long)CURL_NETRC_IGNORED);
     SET(NOSIGNAL, 1L);
     SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -224,6 +234,42 @@ static CURLcode set_options(struct dialler *d, struct dial *dial, const char *ur
     return bad;
 }
 
+static CURLcode set_proxy(const struct dial *dial, const char *name)
+{
+    const struct fetch_proxy *p = dial->proxy;
+    bool socks = p->kind == FETCH_PROXY_SOCKS5;
+    CURL *easy = dial->easy;
+    CURLcode bad = 0;
+
+#define SET(option, value) bad |= curl_easy_setopt(easy, CURLOPT_##option, value)
+    SET(PROXY, name);
+    SET(PROXYPORT, (long)dial->at[0].port);
+    SET(PROXYTYPE, socks ? (long)CURLPROXY_SOCKS5_HOSTNAME : (long)CURLPROXY_HTTP);
+    SET(HTTPPROXYTUNNEL, 1L); /* http too: the proxy is to see where we go, not to rewrite what we say */
+    SET(PROXYAUTH, (long)CURLAUTH_BASIC);
+    SET(SOCKS5_AUTH, (long)CURLAUTH_BASIC);
+    SET(WRITEFUNCTION, discard);
+    SET(HEADERFUNCTION, discard);
+    if (p->user) {
+        SET(PROXYUSERNAME, p->user);
+        SET(PROXYPASSWORD, p->password ? p->password : "");
+    }
+#undef SET
+    return bad;
+}
+
+/* "http://name:port/": what libcurl is asked for. */
+static int print_url(const struct dial *dial, const char *name, char *ret, size_t size)
+{
+    const struct http_authority *o = dial->origin;
+    bool bracket = dial->proxy && o->kind == HTTP_HOST_IPV6;
+    struct slice host = dial->proxy ? o->host : slice_str(name);
+    unsigned port = dial->proxy ? o->port : dial->at[0].port;
+    int n = snprintf(ret, size, "http://%s%.*s%s:%u/", bracket ? "[" : "", SLICE_FMT(host), bracket ? "]" : "", port);
+
+    return n < 0 || (size_t)n >= size ? -1 : 0;
+}
+
 static void drop(struct dial *dial)
 {
     if (dial->easy)
@@ -233,17 +279,18 @@ static void drop(struct dial *dial)
 
 int dial_start(struct dialler *d, struct dial *dial, int64_t timeout_ns)
 {
-    char name[NAME_BYTES], url[NAME_BYTES + 16];
+    char name[NAME_BYTES], url[CAP_HOST_BYTES + NAME_BYTES];
     long timeout_ms =
         timeout_ns > 1000000 ? (long)(timeout_ns / 1000000) : 1; /* 0 would be libcurl's default */
 
     dial->dialler = d;
     dial->resolve = NULL;
     dial->open_errno = 0;
+    dial->proxied = dial->proxy != NULL;
     dial->easy = take_handle(d);
     snprintf(name, sizeof name, "d%llu.exeat.invalid", (unsigned long long)++d->serial);
-    snprintf(url, sizeof url, "http://%s:%u/", name, dial->at[0].port);
-    if (!dial->easy || make_resolve(d, dial, name) < 0 || set_options(d, dial, url, timeout_ms) ||
+    if (!dial->easy || print_url(dial, name, url, sizeof url) < 0 || make_resolve(d, dial, name) < 0 ||
+        set_options(d, dial, url, timeout_ms) || (dial->proxy && set_proxy(dial, name)) ||
         curl_multi_add_handle(d->multi, dial->easy) != CURLM_OK) {
         drop(dial);
         return -1;
@@ -256,6 +303,26 @@ void dial_cancel(struct dial *dial)
 {
     curl_multi_remove_handle(dial->dialler->multi, dial->easy);
     drop(dial);
+}
+
+static const char *socks_word(long code)
+{
+    switch (code) {
+    case CURLPX_REPLY_GENERAL_SERVER_FAILURE:
+        return "general failure";
+    case CURLPX_REPLY_NOT_ALLOWED:
+        return "not allowed";
+    case CURLPX_REPLY_NETWORK_UNREACHABLE:
+        return "network unreachable";
+    case CURLPX_REPLY_HOST_UNREACHABLE:
+        return "host unreachable";
+    case CURLPX_REPLY_CONNECTION_REFUSED:
+        return "connection refused";
+    case CURLPX_REPLY_TTL_EXPIRED:
+        return "time to live expired";
+    default:
+        return "no proper answer";
+    }
 }
 
 static enum fetch_fault fault_of(const struct dial *dial, CURLcode code, long sys)
@@ -274,7 +341,40 @@ static enum fetch_fault fault_of(const struct dial *dial, CURLcode code, long sy
     return code == CURLE_OPERATION_TIMEDOUT || sys == ETIMEDOUT ? FETCH_TIMEOUT : FETCH_REFUSED;
 }
 
+/* What the proxy answered, where it did: libcurl tells of CONNECT by status (0: none came), of SOCKS by a
+ * code of its own (RFC 1928 6). */
+static const char *proxy_refusal(struct dial *dial, CURLcode code)
+{
+    long status = 0, socks = 0;
+
+    curl_easy_getinfo(dial->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    curl_easy_getinfo(dial->easy, CURLINFO_PROXY_ERROR, &socks);
+    if (status == 407)
+        return "the upstream proxy asks for other credentials (407): see upstream.proxy";
+    if (code == CURLE_PROXY && (socks == CURLPX_USER_REJECTED || socks == CURLPX_NO_AUTH))
+        return "the upstream proxy asks for other credentials (SOCKS5): see upstream.proxy";
+    if (status >= 300)
+        snprintf(dial->detail, sizeof dial->detail, "the upstream proxy answered CONNECT with %ld", status);
+    else if (code == CURLE_PROXY)
+        snprintf(dial->detail, sizeof dial->detail, "the upstream proxy did not open the way (SOCKS5, %s)",
+                 socks_word(socks));
+    else
+        return NULL;
+    return dial->detail;
+}
+
 /* libcurl's own messages are not used: they name addresses. */
+static const char *refusal(struct dial *dial, CURLcode code, long sys)
+{
+    const char *answer = dial->proxied ? proxy_refusal(dial, code) : NULL;
+    const char *why = sys ? strerror((int)sys) : "no connection";
+
+    if (answer || !dial->proxied)
+        return answer ? answer : why;
+    snprintf(dial->detail, sizeof dial->detail, "the upstream proxy: %s", why);
+    return dial->detail;
+}
+
 static struct dial_result failed(struct dial *dial, CURLcode code)
 {
     long sys = 0;
@@ -286,10 +386,10 @@ static struct dial_result failed(struct dial *dial, CURLcode code)
         result.detail = dial->open_errno ? strerror(dial->open_errno) : "no memory for a connection";
         break;
     case FETCH_TIMEOUT:
-        result.detail = "no connection in time";
+        result.detail = dial->proxied ? "no connection through the upstream proxy in time" : "no connection in time";
         break;
     default:
-        result.detail = sys ? strerror((int)sys) : "no connection";
+        result.detail = refusal(dial, code, sys);
         break;
     }
     return result;

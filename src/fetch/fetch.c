@@ -55,6 +55,25 @@ int fetch_set_name_servers(struct fetch *f, const char *csv, struct err *e)
 
 /* --- settings --- */
 
+static int copy_text(struct arena *a, const char **text)
+{
+    if (!*text)
+        return 0;
+    *text = arena_slice(a, slice_str(*text)).ptr;
+    return *text ? 0 : -1;
+}
+
+static int copy_proxy(struct arena *a, struct fetch_proxy *p)
+{
+    if (p->kind == FETCH_PROXY_NONE)
+        return 0;
+    p->at.host = arena_slice(a, p->at.host);
+    return !p->at.host.ptr || copy_text(a, &p->text) < 0 || copy_text(a, &p->user) < 0 ||
+                   copy_text(a, &p->password) < 0
+               ? -1
+               : 0;
+}
+
 static int copy_settings(struct arena *a, const struct fetch_settings *s, struct fetch_settings *ret)
 {
     struct fetch_override *overrides = arena_array(a, s->override_count + 1, sizeof *overrides);
@@ -73,7 +92,7 @@ static int copy_settings(struct arena *a, const struct fetch_settings *s, struct
     *ret = *s;
     ret->overrides = overrides;
     ret->listeners = listeners;
-    return 0;
+    return copy_text(a, &ret->hint) < 0 ? -1 : copy_proxy(a, &ret->proxy);
 }
 
 /* The session cache stays with an unchanged trust: a reload of a policy is no reason for full handshakes. */
@@ -108,24 +127,51 @@ int fetch_configure(struct fetch *f, const struct fetch_settings *s, uint64_t ge
     return 0;
 }
 
-const char *fetch_judge(struct fetch *f, const struct fetch_address *a, bool overridden)
+static bool is_permitted(const struct fetch_address *a, const char *label, const struct fetch_permit *permit)
+{
+    struct fetch_address dialled = guard_unmapped(a);
+    return permit->holds && !guard_is_final(label) && permit->holds(permit->arg, &dialled);
+}
+
+const char *fetch_judge(struct fetch *f, const struct fetch_address *a, enum fetch_word word,
+                        const struct fetch_permit *permit)
 {
     guard_local_refresh(&f->local, loop_now(f->loop));
     if (guard_is_listener(a, f->settings.listeners, f->settings.listener_count, &f->local))
         return "a listener of exeat's own";
-    return overridden ? NULL : guard_forbids(a, &f->local);
+    const char *label = word == FETCH_WORD_OPERATOR ? NULL : guard_forbids(a, &f->local);
+    return label && is_permitted(a, label, permit) ? NULL : label;
+}
+
+bool fetch_is_proxied(const struct fetch *f, const struct fetch_want *want)
+{
+    return f->settings.proxy.kind != FETCH_PROXY_NONE && !want->permit.holds;
 }
 
 /* --- connections --- */
 
+static bool may_serve(struct fetch *f, struct conn *c, const struct fetch_want *want)
+{
+    return fetch_conn_is_silent(c) && !fetch_judge(f, &c->pub.peer, c->word, &want->permit);
+}
+
+bool fetch_may_serve(struct fetch *f, struct fetch_conn *conn, const struct fetch_want *want)
+{
+    struct conn *c = CONTAINER_OF(conn, struct conn, pub);
+    bool proxied = fetch_is_proxied(f, want);
+
+    return conn->generation == f->generation && pools_find(&f->pools, want, proxied) == c->pool &&
+           may_serve(f, c, want);
+}
+
 struct fetch_conn *fetch_acquire(struct fetch *f, const struct fetch_want *want, fetch_done *done, void *arg,
                                  struct fetch_op **ret_op)
 {
-    struct pool *p = pools_find(&f->pools, want);
+    struct pool *p = pools_find(&f->pools, want, fetch_is_proxied(f, want));
     struct conn *c;
 
     while (p && (c = pool_take(p))) {
-        if (LIKELY(fetch_conn_is_silent(c) && !fetch_judge(f, &c->pub.peer, c->overridden))) {
+        if (LIKELY(may_serve(f, c, want))) {
             *ret_op = NULL;
             return &c->pub;
         }
@@ -135,6 +181,11 @@ struct fetch_conn *fetch_acquire(struct fetch *f, const struct fetch_want *want,
     }
     *ret_op = op_start(f, want, done, arg);
     return NULL;
+}
+
+bool fetch_is_silent(struct fetch_conn *c)
+{
+    return fetch_conn_is_silent(CONTAINER_OF(c, struct conn, pub));
 }
 
 struct fetch_op *fetch_connect(struct fetch *f, const struct fetch_want *want, fetch_done *done, void *arg)

@@ -27,6 +27,16 @@ struct fetch_override {
     struct fetch_address to; /* with its own port */
 };
 
+/* `upstream.proxy`: another proxy that stands between us and the origins.  Names are resolved there. */
+enum fetch_proxy_kind { FETCH_PROXY_NONE, FETCH_PROXY_HTTP, FETCH_PROXY_SOCKS5 };
+
+struct fetch_proxy {
+    enum fetch_proxy_kind kind;
+    struct http_authority at;   /* its own; its address may be private: the operator wrote it */
+    const char *user, *password; /* decoded; NULL: none */
+    const char *text;           /* "http://proxy.corp.example:3128", without credentials: `via` of records */
+};
+
 /* One snapshot's.  fetch_configure copies all of it and takes a reference to `trust`. */
 struct fetch_settings {
     const struct fetch_override *overrides; /* several for one host and port: all are tried */
@@ -34,6 +44,8 @@ struct fetch_settings {
     const struct fetch_address *listeners; /* exeat's own: always forbidden (port 0: any port) */
     size_t listener_count;
     struct tls_trust *trust;
+    struct fetch_proxy proxy;
+    const char *hint;     /* ends the detail of a failed connection; NULL: none */
     int64_t connect_ns;   /* look-up and TCP */
     int64_t handshake_ns; /* TLS */
     int64_t pool_idle_ns; /* how long a connection may lie in the pool */
@@ -69,15 +81,25 @@ struct fetch_conn {
     struct loop_io io;
     struct fetch_address peer;
     uint64_t generation;
-    bool reused; /* served a request before */
+    const char *via; /* NULL: direct, else the text of the proxy that `peer` is; lives as long as this */
+    bool reused;     /* served a request before */
     void *arg;   /* the owner's */
+};
+
+/* What the rule that decided says of addresses that the guard forbids (`addresses`).  The jail's synthetic
+ * ranges and exeat's own listeners stay forbidden whatever it answers. */
+struct fetch_permit {
+    bool (*holds)(const void *arg, const struct fetch_address *a); /* NULL: the rule says nothing */
+    const void *arg; /* outlives the operation */
 };
 
 struct fetch_want {
     struct slice task; /* pools never cross tasks */
     enum http_scheme scheme;
     struct http_authority authority;
-    bool single_label_ok; /* a rule wrote this name itself */
+    bool single_label_ok;       /* a rule wrote this name itself */
+    bool opaque;                /* TLS is the client's affair: what comes out is TCP, and never pooled */
+    struct fetch_permit permit; /* with one, the way is direct: what lies inside is not the proxy's to reach */
 };
 
 struct fetch_result {
@@ -94,6 +116,10 @@ struct fetch_op;
  * Nothing is resolved or dialled before this call: the verdict comes first. */
 struct fetch_conn *fetch_acquire(struct fetch *f, const struct fetch_want *want, fetch_done *done, void *arg,
                                  struct fetch_op **ret_op);
+/* Whether a connection that its owner kept to itself between two requests may serve `want`: of
+ * this generation, its peer judged again, and nothing said meanwhile. */
+bool fetch_may_serve(struct fetch *f, struct fetch_conn *c, const struct fetch_want *want);
+bool fetch_is_silent(struct fetch_conn *c);
 /* As fetch_acquire, never from the pool; NULL without memory. */
 struct fetch_op *fetch_connect(struct fetch *f, const struct fetch_want *want, fetch_done *done, void *arg);
 /* `done` will not be called.  Not from within `done`: the operation is over then.  NULL is nothing. */

@@ -150,8 +150,12 @@ const char *guard_forbids(const struct fetch_address *a, const struct guard_loca
     return a->family == AF_INET6 ? judge6(a, local) : "reserved address";
 }
 
-/* A mapped address as the IPv4 address that the kernel makes of it. */
-static struct fetch_address unmapped(const struct fetch_address *a)
+bool guard_is_final(const char *label)
+{
+    return strcmp(label, "synthetic range") == 0;
+}
+
+struct fetch_address guard_unmapped(const struct fetch_address *a)
 {
     static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
     struct fetch_address four = {.family = AF_INET, .port = a->port};
@@ -180,10 +184,10 @@ static bool is_this_machine(const struct fetch_address *a, const struct guard_lo
 bool guard_is_listener(const struct fetch_address *a, const struct fetch_address *listeners, size_t count,
                        const struct guard_local *local)
 {
-    struct fetch_address to = unmapped(a);
+    struct fetch_address to = guard_unmapped(a);
 
     for (size_t i = 0; i < count; i++) {
-        struct fetch_address listener = unmapped(&listeners[i]);
+        struct fetch_address listener = guard_unmapped(&listeners[i]);
         if (listener.port != 0 && listener.port != to.port)
             continue;
         if (fetch_address_same_host(&to, &listener) || is_unspecified(&to))

@@ -27,6 +27,11 @@ void guard_local_free(struct guard_local *local);
  * `local` may be NULL: then nothing is known of this machine. */
 const char *guard_forbids(const struct fetch_address *a, const struct guard_local *local);
 
+/* Whether no rule can let through what guard_forbids gave this label for: the jail's synthetic ranges. */
+bool guard_is_final(const char *label);
+/* As the kernel dials it: an IPv4-mapped address is the IPv4 address (RFC 4291 2.5.5.2), anything else itself. */
+struct fetch_address guard_unmapped(const struct fetch_address *a);
+
 /* Whether dialling `a`, with its port, would reach one of these listeners: the same address, or any
  * address of this machine where the listener is on 0.0.0.0 or [::].  Port 0 of a listener: any port.
  * The unspecified address counts as all of this machine's: connect(2) takes it to loopback. */

@@ -23,7 +23,10 @@ struct fetch {
 };
 
 /* Whether the guard or the list of own listeners forbids to use this address: NULL, or what it is. */
-const char *fetch_judge(struct fetch *f, const struct fetch_address *a, bool overridden);
+const char *fetch_judge(struct fetch *f, const struct fetch_address *a, enum fetch_word word,
+                        const struct fetch_permit *permit);
+/* Whether a connection for it goes through upstream.proxy. */
+bool fetch_is_proxied(const struct fetch *f, const struct fetch_want *want);
 
 /* The one started first; there is one. */
 struct fetch_op *op_first(struct fetch *f);

@@ -20,6 +20,7 @@ struct fetch_op {
     struct fetch *fetch;
     struct list node;
     struct pool *pool; /* whom it is for */
+    struct http_authority origin; /* its host lies in the pool */
     fetch_done *done;
     void *arg;
 
@@ -30,8 +31,11 @@ struct fetch_op {
     struct dial dial;
     struct fetch_address at[CAP_ADDRESSES_PER_NAME]; /* all judged */
     size_t count;
-    bool overridden;
-    uint64_t generation; /* under which they were judged */
+    enum fetch_word word;
+    bool opaque;
+    bool proxied; /* the addresses are upstream.proxy's */
+    struct fetch_permit permit;
+    uint64_t generation; /* under which it began, then that under which the addresses were judged */
     struct conn *conn;
     struct fetch_result result;
 };
@@ -66,12 +70,19 @@ static void tell(struct loop_soon *s)
     done(arg, &result);
 }
 
+/* What somebody who needs a proxy, and has not told us of it, will see. */
+static bool is_unreached(enum fetch_fault fault)
+{
+    return fault == FETCH_DNS || fault == FETCH_REFUSED || fault == FETCH_TIMEOUT;
+}
+
 static void settle(struct fetch_op *op, enum fetch_fault fault, const char *detail)
 {
     enter(op, OP_SETTLED);
     loop_deadline_pause(&op->deadline);
     op->result.fault = fault;
-    snprintf(op->result.detail, sizeof op->result.detail, "%s", detail);
+    const char *hint = is_unreached(fault) ? op->fetch->settings.hint : NULL;
+    snprintf(op->result.detail, sizeof op->result.detail, "%s%s%s", detail, hint ? "; " : "", hint ? hint : "");
     if (fault != FETCH_OK)
         fetch_conn_close(TAKE(op->conn));
     loop_soon_start(&op->soon);
@@ -185,10 +196,12 @@ static void on_connected(struct dial *d, const struct dial_result *result)
         settle(op, FETCH_REFUSED, "the connection was lost at once");
         return;
     }
-    op->conn->overridden = op->overridden;
+    op->conn->word = op->word;
     if (!is_judged(op, &op->conn->pub.peer))
         settle(op, FETCH_ADDRESS_BLOCKED, "an address that was not judged");
-    else if (op->pool->scheme == HTTP_SCHEME_HTTPS)
+    else if (op->proxied && fetch_conn_set_via(op->conn, op->fetch->settings.proxy.text) < 0)
+        settle(op, FETCH_OVERLOADED, "no memory for a connection");
+    else if (op->pool->scheme == HTTP_SCHEME_HTTPS && !op->opaque)
         secure(op);
     else
         secured(op);
@@ -200,28 +213,45 @@ static void dial_judged(struct fetch_op *op)
     struct fetch *f = op->fetch;
 
     for (size_t i = 0; i < op->count; i++) {
-        const char *kind = fetch_judge(f, &op->at[i], op->overridden);
+        const char *kind = fetch_judge(f, &op->at[i], op->word, &op->permit);
         if (kind) {
             settle(op, FETCH_ADDRESS_BLOCKED, kind);
             return;
         }
     }
+    if (op->proxied && op->generation != f->generation) {
+        settle(op, FETCH_REFUSED, "upstream.proxy may have changed meanwhile"); /* these addresses are the old one's */
+        return;
+    }
     enter(op, OP_DIALLING);
     op->generation = f->generation;
     op->dial = (struct dial){.at = op->at, .count = op->count, .connected = on_connected};
-    if (dial_start(f->dialler, &op->dial, op->deadline.at - loop_now(f->loop)) < 0)
+    if (op->proxied) {
+        op->dial.proxy = &f->settings.proxy;
+        op->dial.origin = &op->origin;
+    }
+    int started = dial_start(f->dialler, &op->dial, op->deadline.at - loop_now(f->loop));
+    op->dial.proxy = NULL; /* both were read, and do not last */
+    op->dial.origin = NULL;
+    if (started < 0)
         settle(op, FETCH_OVERLOADED, "no memory for a connection");
 }
 
 /* --- names --- */
+
+/* Whose addresses are dialled: the origin, or the proxy on the way there. */
+static const struct http_authority *to_dial(const struct fetch_op *op)
+{
+    return op->proxied ? &op->fetch->settings.proxy.at : &op->origin;
+}
 
 /* All addresses are judged here, also those beyond the cap, which dial_judged does not see. */
 static const char *judge_all(struct fetch_op *op, const struct resolve_answer *answer)
 {
     for (size_t i = 0; i < answer->count; i++) {
         struct fetch_address a = answer->at[i];
-        a.port = op->pool->port;
-        const char *kind = fetch_judge(op->fetch, &a, false);
+        a.port = to_dial(op)->port;
+        const char *kind = fetch_judge(op->fetch, &a, op->word, &op->permit);
         if (kind)
             return kind;
     }
@@ -232,6 +262,7 @@ static const char *judge_all(struct fetch_op *op, const struct resolve_answer *a
 static void take_addresses(struct fetch_op *op, const struct resolve_answer *answer)
 {
     size_t six = 0;
+    uint16_t port = to_dial(op)->port;
 
     for (size_t i = 0; i < answer->count && op->count < CAP_ADDRESSES_PER_NAME; i++) {
         bool is_six = answer->at[i].family == AF_INET6;
@@ -239,7 +270,7 @@ static void take_addresses(struct fetch_op *op, const struct resolve_answer *ans
             continue;
         six += is_six;
         op->at[op->count] = answer->at[i];
-        op->at[op->count++].port = op->pool->port;
+        op->at[op->count++].port = port;
     }
 }
 
@@ -248,7 +279,9 @@ static void on_answered(struct resolve_wait *w, const struct resolve_answer *ans
     struct fetch_op *op = CONTAINER_OF(w, struct fetch_op, wait);
 
     if (answer->failure) {
-        settle(op, FETCH_DNS, answer->failure);
+        char detail[128];
+        snprintf(detail, sizeof detail, "%s%s", op->proxied ? "the upstream proxy: " : "", answer->failure);
+        settle(op, FETCH_DNS, detail);
         return;
     }
     const char *kind = judge_all(op, answer);
@@ -266,53 +299,101 @@ static bool is_localhost(struct slice host)
     return slice_eq(host, SLICE("localhost")) || slice_ends(host, SLICE(".localhost"));
 }
 
-static void resolve(struct fetch_op *op, bool single_label_ok)
+/* What the rule permits of loopback is what the name means; with nothing permitted the name is blocked. */
+static void dial_localhost(struct fetch_op *op)
 {
-    struct slice host = op->pool->host;
+    static const struct fetch_address loopback[] = {{.family = AF_INET6, .bytes = {[15] = 1}},
+                                                    {.family = AF_INET, .bytes = {127, 0, 0, 1}}};
 
-    if (is_localhost(host)) {
-        settle(op, FETCH_ADDRESS_BLOCKED, "loopback");
-    } else if (!single_label_ok && slice_find(host, '.') < 0) {
-        settle(op, FETCH_DNS, "a name of a single label is looked up only where a rule writes it");
-    } else {
-        op->wait.answered = on_answered;
-        if (resolver_ask(op->fetch->resolver, op->pool->of->name, host, &op->wait) < 0)
-            settle(op, FETCH_OVERLOADED, "too many look-ups of this task");
-        else
-            enter(op, OP_RESOLVING);
+    for (size_t i = 0; i < ARRAY_LEN(loopback); i++) {
+        struct fetch_address a = loopback[i];
+        a.port = op->pool->port;
+        if (!fetch_judge(op->fetch, &a, op->word, &op->permit))
+            op->at[op->count++] = a;
     }
+    if (op->count)
+        dial_judged(op);
+    else
+        settle(op, FETCH_ADDRESS_BLOCKED, "loopback");
+}
+
+static void ask_name_server(struct fetch_op *op, bool may_ask)
+{
+    if (!may_ask) {
+        settle(op, FETCH_DNS, "a name of a single label is looked up only where a rule writes it");
+        return;
+    }
+    op->wait.answered = on_answered;
+    if (resolver_ask(op->fetch->resolver, op->pool->of->name, to_dial(op)->host, &op->wait) < 0)
+        settle(op, FETCH_OVERLOADED, "too many look-ups of this task");
+    else
+        enter(op, OP_RESOLVING);
 }
 
 /* Overrides for this host and port.  A dial has one port: rows with another than the first are left out. */
 static void take_overrides(struct fetch_op *op)
 {
     const struct fetch_settings *s = &op->fetch->settings;
+    const struct http_authority *to = to_dial(op);
 
     for (size_t i = 0; i < s->override_count && op->count < CAP_ADDRESSES_PER_NAME; i++) {
         const struct fetch_override *o = &s->overrides[i];
-        if (o->port != op->pool->port || !slice_eq(slice_str(o->host), op->pool->host))
+        if (o->port != to->port || !slice_eq(slice_str(o->host), to->host))
             continue;
         if (op->count == 0 || op->at[0].port == o->to.port)
             op->at[op->count++] = o->to;
     }
-    op->overridden = op->count > 0;
+    if (op->count)
+        op->word = FETCH_WORD_OPERATOR;
+}
+
+static struct fetch_address literal(const struct http_authority *a)
+{
+    struct fetch_address ret = {.family = a->kind == HTTP_HOST_IPV4 ? AF_INET : AF_INET6, .port = a->port};
+
+    memcpy(ret.bytes, a->address, sizeof ret.bytes);
+    return ret;
+}
+
+/* What is asked of an upstream proxy: names are resolved there, so only literals can be judged here. */
+static const char *judge_remote(struct fetch_op *op, const struct http_authority *origin)
+{
+    struct fetch_address a;
+
+    if (origin->kind == HTTP_HOST_NAME)
+        return is_localhost(origin->host) ? "loopback" : NULL;
+    a = literal(origin);
+    return fetch_judge(op->fetch, &a, FETCH_WORD_ORIGIN, &op->permit);
+}
+
+/* Where the addresses of the one to dial come from: the operator, its own text, or a name server. */
+static void find_addresses(struct fetch_op *op, bool may_ask)
+{
+    const struct http_authority *to = to_dial(op);
+
+    take_overrides(op);
+    if (op->count == 0 && to->kind != HTTP_HOST_NAME)
+        op->at[op->count++] = literal(to);
+    if (op->count)
+        dial_judged(op);
+    else if (is_localhost(to->host) && !op->proxied)
+        dial_localhost(op);
+    else
+        ask_name_server(op, may_ask);
 }
 
 static void begin(struct fetch_op *op, const struct fetch_want *want)
 {
-    const struct http_authority *to = &want->authority;
+    const struct http_authority *origin = &want->authority;
+    bool may_ask = origin->kind != HTTP_HOST_NAME || slice_find(origin->host, '.') >= 0 || want->single_label_ok;
+    const char *kind = op->proxied ? judge_remote(op, origin) : NULL;
 
-    take_overrides(op);
-    if (!op->overridden && to->kind != HTTP_HOST_NAME) {
-        struct fetch_address *a = &op->at[op->count++];
-        a->family = to->kind == HTTP_HOST_IPV4 ? AF_INET : AF_INET6;
-        a->port = to->port;
-        memcpy(a->bytes, to->address, sizeof a->bytes);
-    }
-    if (op->count)
-        dial_judged(op);
+    if (kind)
+        settle(op, FETCH_ADDRESS_BLOCKED, kind);
+    else if (op->proxied && !may_ask)
+        ask_name_server(op, false);
     else
-        resolve(op, want->single_label_ok);
+        find_addresses(op, may_ask);
 }
 
 struct fetch_op *op_start(struct fetch *f, const struct fetch_want *want, fetch_done *done, void *arg)
@@ -321,7 +402,8 @@ struct fetch_op *op_start(struct fetch *f, const struct fetch_want *want, fetch_
 
     if (!op)
         return NULL;
-    op->pool = pools_open(&f->pools, want);
+    op->proxied = fetch_is_proxied(f, want);
+    op->pool = pools_open(&f->pools, want, op->proxied);
     if (!op->pool) {
         free(op);
         return NULL;
@@ -329,6 +411,12 @@ struct fetch_op *op_start(struct fetch *f, const struct fetch_want *want, fetch_
     op->fetch = f;
     op->done = done;
     op->arg = arg;
+    op->origin = want->authority;
+    op->origin.host = op->pool->host;
+    op->word = op->proxied ? FETCH_WORD_OPERATOR : FETCH_WORD_ORIGIN;
+    op->opaque = want->opaque;
+    op->permit = want->permit;
+    op->generation = f->generation;
     op->result.fault = FETCH_OK;
     list_insert(&f->ops, &op->node);
     list_init(&op->wait.node);

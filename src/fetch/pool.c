@@ -9,11 +9,11 @@ enum { FIRST_BUCKETS = 64 };
 
 /* --- keys --- */
 
-static uint64_t hash_want(const struct fetch_want *w)
+static uint64_t hash_want(const struct fetch_want *w, bool proxied)
 {
     uint64_t hash = hash_bytes(w->task) * 0x9e3779b97f4a7c15u ^ hash_bytes(w->authority.host);
 
-    return hash ^ ((uint64_t)w->authority.port << 1 | w->scheme) * 0xbf58476d1ce4e5b9u;
+    return hash ^ ((uint64_t)w->authority.port << 2 | (uint64_t)w->scheme << 1 | proxied) * 0xbf58476d1ce4e5b9u;
 }
 
 static struct pool **bucket(const struct pools *ps, uint64_t hash)
@@ -21,23 +21,23 @@ static struct pool **bucket(const struct pools *ps, uint64_t hash)
     return &ps->buckets[(hash ^ hash >> 32) & (ps->bucket_count - 1)];
 }
 
-static bool is_for(const struct pool *p, const struct fetch_want *w)
+static bool is_for(const struct pool *p, const struct fetch_want *w, bool proxied)
 {
-    return p->port == w->authority.port && p->scheme == w->scheme && p->kind == w->authority.kind &&
+    return p->port == w->authority.port && p->scheme == w->scheme && p->proxied == proxied && p->kind == w->authority.kind &&
            slice_eq(p->host, w->authority.host) && slice_eq(p->of->name, w->task);
 }
 
-static struct pool *find(const struct pools *ps, const struct fetch_want *want, uint64_t hash)
+static struct pool *find(const struct pools *ps, const struct fetch_want *want, bool proxied, uint64_t hash)
 {
     for (struct pool *p = *bucket(ps, hash); p; p = p->chain)
-        if (p->hash == hash && is_for(p, want))
+        if (p->hash == hash && is_for(p, want, proxied))
             return p;
     return NULL;
 }
 
-struct pool *pools_find(const struct pools *ps, const struct fetch_want *want)
+struct pool *pools_find(const struct pools *ps, const struct fetch_want *want, bool proxied)
 {
-    return find(ps, want, hash_want(want));
+    return find(ps, want, proxied, hash_want(want, proxied));
 }
 
 /* --- tasks --- */
@@ -98,7 +98,7 @@ static void grow(struct pools *ps)
     ps->bucket_count = bigger.bucket_count;
 }
 
-static struct pool *make(struct pools *ps, const struct fetch_want *want, uint64_t hash)
+static struct pool *make(struct pools *ps, const struct fetch_want *want, bool proxied, uint64_t hash)
 {
     struct slice host = want->authority.host;
     struct pool *p = calloc(1, sizeof *p + host.len + 1);
@@ -113,6 +113,7 @@ static struct pool *make(struct pools *ps, const struct fetch_want *want, uint64
     p->pools = ps;
     p->hash = hash;
     p->scheme = want->scheme;
+    p->proxied = proxied;
     p->kind = want->authority.kind;
     p->port = want->authority.port;
     memcpy(p->text, host.ptr, host.len);
@@ -125,13 +126,13 @@ static struct pool *make(struct pools *ps, const struct fetch_want *want, uint64
     return p;
 }
 
-struct pool *pools_open(struct pools *ps, const struct fetch_want *want)
+struct pool *pools_open(struct pools *ps, const struct fetch_want *want, bool proxied)
 {
-    uint64_t hash = hash_want(want);
-    struct pool *p = find(ps, want, hash);
+    uint64_t hash = hash_want(want, proxied);
+    struct pool *p = find(ps, want, proxied, hash);
 
     if (!p)
-        p = make(ps, want, hash);
+        p = make(ps, want, proxied, hash);
     return p ? pool_ref(p) : NULL;
 }
 
@@ -162,6 +163,8 @@ static void leave(struct conn *c)
     list_remove(&c->in_task);
     list_remove(&c->in_all);
     c->pool->of->idle_count--;
+    c->pool->idle_count--;
+    c->pool->pools->idle_count--;
 }
 
 static void close_idle(struct conn *c)
@@ -182,18 +185,31 @@ static void on_idle(struct loop_io *io, int events)
         close_idle(c);
 }
 
+/* The oldest goes where one of the ceilings is reached, of the narrowest kind first: a host that is asked
+ * much costs its own connections, not another's, and a task its own. */
+static void make_room(struct pool *p)
+{
+    if (p->idle_count >= CAP_POOL_IDLE_PER_HOST)
+        close_idle(LIST_ENTRY(p->idle.next, struct conn, in_pool));
+    else if (p->of->idle_count >= CAP_POOL_IDLE_PER_TASK)
+        close_idle(LIST_ENTRY(p->of->idle.next, struct conn, in_task));
+    else if (p->pools->idle_count >= CAP_POOL_IDLE)
+        close_idle(LIST_ENTRY(p->pools->idle.next, struct conn, in_all));
+}
+
 void pool_put(struct conn *c)
 {
     struct pools *ps = c->pool->pools;
     struct pool_task *t = c->pool->of;
 
-    if (t->idle_count >= CAP_POOL_IDLE_PER_TASK)
-        close_idle(LIST_ENTRY(t->idle.next, struct conn, in_task));
+    make_room(c->pool);
     c->idle_since = loop_now(ps->loop);
     list_insert(&c->pool->idle, &c->in_pool);
     list_insert(&t->idle, &c->in_task);
     list_insert(&ps->idle, &c->in_all);
     t->idle_count++;
+    c->pool->idle_count++;
+    ps->idle_count++;
     c->pub.reused = true;
     c->pub.io.ready = on_idle;
     loop_io_want(&c->pub.io, LOOP_READ);

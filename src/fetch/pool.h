@@ -1,4 +1,4 @@
-/* Connections and the pools they rest in: one pool for each (task, scheme, host, port).
+/* Connections and the pools they rest in: one pool for each (task, scheme, host, port, direct or not).
  *
  * A pool lives as long as something refers to it: each of its connections, idle or in use, and each
  * operation that makes one.  So giving a connection back needs no look-up, and taking one is a hash, a
@@ -9,6 +9,12 @@
 #include "base/list.h"
 #include "fetch/fetch.h"
 
+/* On whose word an address is used. */
+enum fetch_word {
+    FETCH_WORD_ORIGIN,   /* a name server's, or the client's: the guard judges, the rule may permit */
+    FETCH_WORD_OPERATOR, /* upstream.resolve, or the upstream proxy's own: only our listeners are forbidden */
+};
+
 struct pool_task;
 
 struct pool {
@@ -17,6 +23,8 @@ struct pool {
     struct pools *pools;
     struct pool_task *of;
     unsigned refs;
+    unsigned idle_count;
+    bool proxied; /* its connections go through upstream.proxy */
     struct list idle; /* the last given back last */
     enum http_scheme scheme;
     enum http_host_kind kind;
@@ -43,6 +51,7 @@ struct pools {
     size_t bucket_count, pool_count; /* buckets: a power of two */
     struct list tasks;
     struct list idle; /* of all tasks, the oldest first */
+    unsigned idle_count;
     struct loop_deadline expiry;
 };
 
@@ -58,9 +67,10 @@ void trusted_unref(struct trusted *t);
 
 struct conn {
     struct fetch_conn pub;
+    char *via;               /* what pub.via points to */
     struct pool *pool;       /* a reference */
     struct trusted *trusted; /* a reference; NULL for http */
-    bool overridden;         /* its address comes from upstream.resolve: the guard was not asked */
+    enum fetch_word word;    /* on whose its address was used */
     int64_t idle_since;
     struct list in_pool, in_task, in_all; /* while idle */
 };
@@ -73,6 +83,8 @@ MUST_USE struct conn *fetch_conn_new(struct pool *p, int fd, uint64_t generation
 /* Nothing has come since the last message that could be taken for the next one's answer; the loop may not
  * have told yet.  Absorbs tickets. */
 bool fetch_conn_is_silent(struct conn *c);
+/* `text` is copied: settings go, connections stay. */
+MUST_USE int fetch_conn_set_via(struct conn *c, const char *text);
 void fetch_conn_close(struct conn *c); /* with close_notify; NULL is nothing */
 void fetch_conn_abort(struct conn *c); /* with RST */
 
@@ -81,9 +93,9 @@ void pools_close_idle(struct pools *ps);
 void pools_destroy(struct pools *ps); /* idle connections too */
 
 /* The pool for it, with a reference for the caller, made where there is none; NULL without memory. */
-MUST_USE struct pool *pools_open(struct pools *ps, const struct fetch_want *want);
+MUST_USE struct pool *pools_open(struct pools *ps, const struct fetch_want *want, bool proxied);
 /* The pool for it where there is one, without a reference. */
-struct pool *pools_find(const struct pools *ps, const struct fetch_want *want);
+struct pool *pools_find(const struct pools *ps, const struct fetch_want *want, bool proxied);
 struct pool *pool_ref(struct pool *p);
 void pool_unref(struct pool *p);
 

@@ -8,7 +8,7 @@ bool own_network;
 struct world_dns *dns;
 struct loop *loop;
 struct fetch *fetch;
-struct fetch_override overrides[4];
+struct fetch_override overrides[24];
 struct fetch_address listeners[2];
 struct fetch_settings settings;
 uint64_t generation;

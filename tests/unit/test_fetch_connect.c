@@ -38,6 +38,84 @@ static void names_that_cannot_be_used_say_why(void **state)
     }
 }
 
+/* As a rule that says `addresses`. */
+static bool permits(const void *arg, const struct fetch_address *a)
+{
+    uint8_t first = a->bytes[0];
+    return a->family == AF_INET ? slice_find(slice_str(arg), (char)first) >= 0 : slice_find(slice_str(arg), '6') >= 0;
+}
+
+static void a_rule_lets_through_exactly_the_networks_that_it_writes(void **state)
+{
+    static const struct {
+        const char *host, *permitted; /* first bytes of IPv4 addresses; "6": all IPv6 ones */
+        enum fetch_fault fault;
+        const char *detail;
+    } rows[] = {
+        {"127.0.0.1", "\x7f", FETCH_REFUSED, "Connection refused"},
+        {"127.0.0.1", "\x0a" "6", FETCH_ADDRESS_BLOCKED, "loopback"},
+        {"loopback.test", "\x7f", FETCH_REFUSED, "Connection refused"},
+        {"private.test", "\x7f", FETCH_ADDRESS_BLOCKED, "private network"},
+        {"mixed.test", "\x7f", FETCH_ADDRESS_BLOCKED, "private network"}, /* one forbidden blocks the name */
+        {"mixed6.test", "\x0a", FETCH_ADDRESS_BLOCKED, "private network"},
+        {"::1", "6", FETCH_REFUSED, "Connection refused"},
+        {"::1", "\x7f", FETCH_ADDRESS_BLOCKED, "loopback"},
+        {"::ffff:127.0.0.1", "6", FETCH_ADDRESS_BLOCKED, "loopback"}, /* what is dialled is IPv4 */
+        {"::ffff:127.0.0.1", "\x7f", FETCH_REFUSED, "Connection refused"},
+        {"localhost", "\x7f", FETCH_REFUSED, "Connection refused"},
+        {"a.localhost", "6", FETCH_REFUSED, "Connection refused"},
+        {"localhost", "\x0a", FETCH_ADDRESS_BLOCKED, "loopback"},
+        {"198.18.0.1", "\xc6", FETCH_ADDRESS_BLOCKED, "synthetic range"}, /* never */
+        {"2001:2::1", "6", FETCH_ADDRESS_BLOCKED, "synthetic range"},
+        {"64:ff9b::198.18.0.1", "6", FETCH_ADDRESS_BLOCKED, "synthetic range"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct fetch_want w = want("t", HTTP_SCHEME_HTTP, rows[i].host, 9);
+        w.permit = (struct fetch_permit){permits, rows[i].permitted};
+        expect(&w, rows[i].fault, rows[i].detail);
+    }
+}
+
+static void a_permit_does_not_open_our_own_listeners(void **state)
+{
+    struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "127.0.0.1", 0);
+
+    (void)state;
+    w.permit = (struct fetch_permit){permits, "\x7f"};
+    int own = world_listen("127.0.0.1", 0, 16, &w.authority.port);
+    listeners[0] = address("127.0.0.1", w.authority.port);
+    settings.listener_count = 1;
+    configure();
+    expect(&w, FETCH_ADDRESS_BLOCKED, "a listener of exeat's own");
+    assert_false(has_visitor(own));
+    close(own);
+}
+
+static void a_pooled_connection_is_judged_by_each_requests_own_rule(void **state)
+{
+    struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "loopback.test", 0);
+
+    (void)state;
+    int origin = world_listen("127.0.0.1", 0, 16, &w.authority.port);
+    w.permit = (struct fetch_permit){permits, "\x7f"};
+    fetch_release(fetch, connected(&w), true);
+    w.permit.arg = "\x0a";
+    assert_null(acquire_pooled(&w));
+    w.permit = (struct fetch_permit){0};
+    assert_null(acquire_pooled(&w));
+    w.permit = (struct fetch_permit){permits, "\x7f"};
+    fetch_release(fetch, connected(&w), true);
+    struct fetch_conn *c = acquire_pooled(&w);
+    assert_non_null(c);
+    assert_true(fetch_may_serve(fetch, c, &w));
+    w.permit.arg = "\x0a";
+    assert_false(fetch_may_serve(fetch, c, &w));
+    fetch_release(fetch, c, false);
+    close(origin);
+}
+
 static void a_name_with_one_forbidden_address_is_not_dialled(void **state)
 {
     struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "mixed.test", 0);
@@ -306,6 +384,9 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(names_that_cannot_be_used_say_why),
+        CASE(a_rule_lets_through_exactly_the_networks_that_it_writes),
+        CASE(a_permit_does_not_open_our_own_listeners),
+        CASE(a_pooled_connection_is_judged_by_each_requests_own_rule),
         CASE(a_name_with_one_forbidden_address_is_not_dialled),
         CASE(literals_overrides_and_localhost_ask_no_name_server),
         CASE(a_single_label_is_looked_up_only_where_a_rule_writes_it),

@@ -1,8 +1,12 @@
 /* fetch/: which connections are used again, and which must not be. */
+#include "base/caps.h"
 #include "base/clock.h"
 #include "fetch_client.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static void a_returned_connection_is_handed_out_again_at_once(void **state)
@@ -104,27 +108,55 @@ static void idle_connections_leave_after_their_time(void **state)
     close(origin);
 }
 
-static void a_task_keeps_a_bounded_number_of_idle_connections(void **state)
+/* Gives back one connection more than `cap` over hosts "h0.test", "h1.test", … of tasks "t0", …, and counts those
+ * that are still there; the first is the one that has gone. */
+static unsigned kept_of(size_t cap, size_t hosts, size_t tasks)
 {
-    int origin = plain_origin();
-    struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "origin.test", 80);
-    struct fetch_conn *c[257];
-    int theirs[ARRAY_LEN(c)];
+    char names[16][16], task_names[16][4];
+    struct fetch_want w[16];
+    struct fetch_conn **c = calloc(cap + 1, sizeof(struct fetch_conn *));
+    int *theirs = calloc(cap + 1, sizeof(int));
     unsigned kept = 0;
 
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
-        c[i] = connected(&w);
+    settings.override_count = 0;
+    int origin = plain_origin();
+    for (size_t i = 0; i < hosts; i++) {
+        snprintf(names[i], sizeof names[i], "h%zu.test", i);
+        snprintf(task_names[i], sizeof task_names[i], "t%zu", i % tasks);
+        override(names[i], 80, "127.0.0.1", settings.overrides[0].to.port);
+        w[i] = want(task_names[i], HTTP_SCHEME_HTTP, names[i], 80);
+    }
+    for (size_t i = 0; i <= cap; i++) {
+        c[i] = connected(&w[i % hosts]);
         theirs[i] = accept(origin, NULL, NULL);
     }
-    for (size_t i = 0; i < ARRAY_LEN(c); i++)
+    for (size_t i = 0; i <= cap; i++)
         fetch_release(fetch, c[i], true);
-    for (struct fetch_conn *one; (one = acquire_pooled(&w)); kept++)
-        fetch_release(fetch, one, false);
-    assert_int_equal(kept, 256);
-    for (size_t i = 0; i < ARRAY_LEN(theirs); i++)
+    char byte;
+    assert_int_equal(recv(theirs[0], &byte, 1, MSG_DONTWAIT), 0); /* the oldest */
+    for (size_t i = 0; i < hosts; i++)
+        for (struct fetch_conn *one; (one = acquire_pooled(&w[i])); kept++)
+            fetch_release(fetch, one, false);
+    for (size_t i = 0; i <= cap; i++)
         close(theirs[i]);
     close(origin);
+    free(theirs);
+    free(c);
+    return kept;
+}
+
+static void idle_connections_are_bounded_by_host_task_and_in_all(void **state)
+{
+    struct rlimit files;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = files.rlim_max;
+    if (files.rlim_max < 3 * CAP_POOL_IDLE || setrlimit(RLIMIT_NOFILE, &files) < 0)
+        skip();
+    assert_int_equal(kept_of(CAP_POOL_IDLE_PER_HOST, 1, 1), CAP_POOL_IDLE_PER_HOST);
+    assert_int_equal(kept_of(CAP_POOL_IDLE_PER_TASK, 4, 1), CAP_POOL_IDLE_PER_TASK);
+    assert_int_equal(kept_of(CAP_POOL_IDLE, 15, 15), CAP_POOL_IDLE);
 }
 
 static void a_new_generation_uses_nothing_of_the_old(void **state)
@@ -201,7 +233,7 @@ int main(void)
         CASE(an_idle_connection_that_speaks_is_dropped),
         CASE(an_idle_connection_that_ends_is_dropped),
         CASE(idle_connections_leave_after_their_time),
-        CASE(a_task_keeps_a_bounded_number_of_idle_connections),
+        CASE(idle_connections_are_bounded_by_host_task_and_in_all),
         CASE(a_new_generation_uses_nothing_of_the_old),
         CASE(a_pooled_peer_is_judged_again),
         CASE(an_aborted_connection_is_reset_not_ended),
