@@ -156,19 +156,22 @@ int read_pip(struct place *p, struct slice text, struct err *e)
 
 /* ---- go ---- */
 
-int read_goproxy(struct place *p, struct slice text, struct err *e)
+static int add_proxies(struct place *p, struct slice list, unsigned line, struct err *e)
 {
-    struct slice entry;
-    while (text.len) {
+    while (list.len) {
         size_t len = 0;
-        while (len < text.len && text.ptr[len] != ',' && text.ptr[len] != '|')
+        while (len < list.len && list.ptr[len] != ',' && list.ptr[len] != '|')
             len++;
-        entry = slice_trim(slice_first(text, len));
-        text = slice_skip(text, len + 1);
-        if (place_add(p, SLICE("GOPROXY"), entry, 0, e) < 0)
+        if (place_add(p, SLICE("GOPROXY"), slice_first(list, len), line, e) < 0)
             return -1;
+        list = slice_skip(list, len + 1);
     }
     return 0;
+}
+
+int read_goproxy(struct place *p, struct slice text, struct err *e)
+{
+    return add_proxies(p, text, 0, e);
 }
 
 int read_goenv(struct place *p, struct slice text, struct err *e)
@@ -178,7 +181,7 @@ int read_goenv(struct place *p, struct slice text, struct err *e)
     bool indented;
     while (line_next(&text, &number, &line, &indented))
         if (line_split(line, "=", &key, &value) && slice_eq(key, SLICE("GOPROXY")) && value.len &&
-            read_goproxy(p, value, e) < 0)
+            add_proxies(p, value, number, e) < 0)
             return -1;
     return 0;
 }

@@ -6,6 +6,7 @@ UNIT_TESTS = \
 	%D%/test_app_config_errors \
 	%D%/test_app_env \
 	%D%/test_app_ipc \
+	%D%/test_app_registries \
 	%D%/test_audit_inflight \
 	%D%/test_audit_log \
 	%D%/test_audit_records \
@@ -40,6 +41,7 @@ UNIT_TESTS = \
 	%D%/test_tls_verify
 
 %C%_test_app_config_errors_SOURCES = %D%/test_app_config_errors.c %D%/case_files.c %D%/case_files.h
+%C%_test_app_registries_SOURCES = %D%/test_app_registries.c %D%/case_files.c %D%/case_files.h
 %C%_test_audit_log_SOURCES = %D%/test_audit_log.c %D%/audit_fixture.c %D%/audit_fixture.h
 %C%_test_audit_records_SOURCES = %D%/test_audit_records.c %D%/http_cases.c %D%/http_cases.h
 %C%_test_audit_threads_SOURCES = %D%/test_audit_threads.c %D%/audit_fixture.c %D%/audit_fixture.h
