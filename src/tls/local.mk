@@ -13,6 +13,8 @@ noinst_LIBRARIES += %D%/libtls.a
 	%D%/context.c \
 	%D%/describe.c \
 	%D%/describe.h \
+	%D%/hello.c \
+	%D%/hello.h \
 	%D%/internal.h \
 	%D%/keeper.c \
 	%D%/keeper.h \
