@@ -45,6 +45,9 @@
 #define CAP_POOL_IDLE 512
 #define CAP_PROXY_CREDENTIAL_BYTES 255 /* RFC 1929 2: a length of one byte */
 
+/* Jails. */
+#define CAP_JAIL_NAMES 16384 /* names looked up in one; each keeps its address */
+
 /* The audit log. */
 #define CAP_RECORD_BYTES (32u << 10)
 #define CAP_AUDIT_QUEUE_BYTES (16u << 20)
@@ -53,3 +56,13 @@
 /* Messages between our own processes. */
 #define CAP_IPC_MESSAGE_BYTES (64u << 10)
 #define CAP_BUNDLE_BYTES (64u << 20)
+
+/* The jail's file system.  Each mount holds a descriptor. */
+#define CAP_MOUNTS 768
+#define CAP_MOUNT_ROOTS 256
+#define CAP_MOUNTS_BYTES (8u << 20)
+#define CAP_TREE_ENTRIES 2000000
+#define CAP_TREE_DEPTH 64
+#define CAP_REPOSITORIES 64
+#define CAP_GIT_CONFIG_BYTES (256u << 10)
+#define CAP_MOUNTINFO_BYTES (4u << 20)

@@ -14,10 +14,22 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/jail_steps.def \
 	%D%/jail_wire.c \
 	%D%/jail_wire.h \
+	%D%/kernel.def \
 	%D%/landlock.c \
 	%D%/landlock.h \
 	%D%/lockin.c \
 	%D%/lockin.h \
+	%D%/mount_kinds.def \
+	%D%/mounts.c \
+	%D%/mounts.h \
+	%D%/mounts_arguments.c \
+	%D%/mounts_check.c \
+	%D%/mounts_command.c \
+	%D%/mounts_files.c \
+	%D%/mounts_internal.h \
+	%D%/mounts_stage.c \
+	%D%/mounts_system.c \
+	%D%/mounts_tree.c \
 	%D%/netlink.c \
 	%D%/netlink.h \
 	%D%/network.c \
@@ -30,6 +42,7 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/network_rules.c \
 	%D%/network_sockets.c \
 	%D%/seccomp.c \
-	%D%/seccomp.h
+	%D%/seccomp.h \
+	%D%/system.def
 
 EXTRA_DIST += %D%/DEPS

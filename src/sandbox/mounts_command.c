@@ -1,0 +1,142 @@
+/* The program itself, where it lies under home: its folder, its interpreter and its package, read-only. */
+#include "sandbox/mounts_internal.h"
+
+#include "base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LINK_HOPS = 16, INTERPRETERS = 4, SHEBANG_BYTES = 256 };
+
+static bool there(const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof path, "%s/%s", dir, name);
+    return n > 0 && (size_t)n < sizeof path && access(path, F_OK) == 0;
+}
+
+/* What makes the folder above a `bin` one installation, that is of use only as a whole. */
+static const char *const MARKS[] = {
+    "pyvenv.cfg",       /* a Python environment (PEP 405) */
+    "lib/node_modules", /* Node's own prefix: nvm, fnm, volta */
+    "include/node",     /* the same, without packages */
+    "bin/python3",      /* pyenv, uv, conda */
+    "pkg/tool",         /* Go */
+    "lib/rustlib",      /* a rustup toolchain */
+    "lib/jvm.cfg",      /* Java, as SDKMAN lays it out */
+    "release",
+};
+
+static bool is_prefix(const struct mounts *m, const char *dir)
+{
+    if (!path_within(dir, m->home) || strcmp(dir, m->home) == 0 || there(dir, "share/keyrings"))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(MARKS); i++)
+        if (there(dir, MARKS[i]))
+            return true;
+    return false;
+}
+
+static char *parent_of(struct mounts *m, const char *path, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash > path ? mounts_printf(m, e, "%.*s", (int)(slash - path), path) : NULL;
+}
+
+static int bind_folder(struct mounts *m, const char *dir, struct err *e)
+{
+    const char *real = mounts_real(m, dir, NULL);
+    if (!real || path_within(m->home, real) || path_within(real, m->state))
+        return 0;
+    return mounts_add_path(m, MOUNT_READ, real, dir, "the command", false, e) < 0 ? -1 : 0;
+}
+
+/* The package that a file belongs to: what holds its outermost node_modules, or the installation around its
+ * `bin`; else its folder, but never home itself. */
+static int bind_package(struct mounts *m, const char *path, struct err *e)
+{
+    const char *modules = strstr(path, "/node_modules/");
+    char *dir = modules ? mounts_printf(m, e, "%.*s/node_modules", (int)(modules - path), path)
+                        : parent_of(m, path, e);
+    if (!dir)
+        return modules ? -1 : 0;
+    const char *prefix = modules ? NULL : parent_of(m, dir, e);
+    if (prefix && is_prefix(m, prefix))
+        return bind_folder(m, prefix, e);
+    if (strcmp(dir, m->home) == 0)
+        return mounts_add_path(m, MOUNT_READ, path, NULL, "the command", false, e) < 0 ? -1 : 0;
+    return bind_folder(m, dir, e);
+}
+
+/* A relative link starts at the folder of the link itself. */
+static char *follow(struct mounts *m, const char *path, struct err *e)
+{
+    char target[PATH_MAX];
+    ssize_t n = readlink(path, target, sizeof target - 1);
+    if (n <= 0)
+        return NULL;
+    target[n] = 0;
+    if (target[0] == '/')
+        return mounts_printf(m, e, "%s", target);
+    const char *slash = strrchr(path, '/');
+    return mounts_printf(m, e, "%.*s/%s", (int)(slash - path), path, target);
+}
+
+/* ~/bin/x -> ../lib/y -> …: each of the links must be there too. */
+static int bind_chain(struct mounts *m, const char *path, struct err *e)
+{
+    for (int hop = 0; path && hop < LINK_HOPS; hop++) {
+        if (path_within(path, m->home) && bind_package(m, path, e) < 0)
+            return -1;
+        path = follow(m, path, e);
+    }
+    return 0;
+}
+
+static char *find_in_path(struct mounts *m, struct slice name, struct err *e)
+{
+    struct slice rest = slice_str(m->o->path), dir;
+    while (slice_next(&rest, ':', &dir)) {
+        if (dir.len == 0 || dir.ptr[0] != '/')
+            continue;
+        char *path = mounts_printf(m, e, "%.*s/%.*s", SLICE_FMT(dir), SLICE_FMT(name));
+        if (!path || access(path, X_OK) == 0)
+            return path;
+    }
+    return NULL;
+}
+
+/* `#!/usr/bin/env -S NAME …` runs the first NAME of PATH; any other line names the interpreter itself. */
+static char *interpreter(struct mounts *m, const char *path, struct err *e)
+{
+    char head[SHEBANG_BYTES];
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    ssize_t n = fd < 0 ? 0 : read(fd, head, sizeof head);
+    struct slice rest = slice_of(head, n > 0 ? (size_t)n : 0), line, word;
+    if (!slice_starts(rest, SLICE("#!")) || !slice_next(&rest, '\n', &line))
+        return NULL;
+    line = slice_trim(slice_skip(line, 2));
+    if (!slice_next(&line, ' ', &word) || word.len == 0 || word.ptr[0] != '/')
+        return NULL;
+    if (!slice_ends(word, SLICE("/env")))
+        return mounts_printf(m, e, "%.*s", SLICE_FMT(word));
+    while (slice_next(&line, ' ', &word))
+        if (word.len && word.ptr[0] != '-' && slice_find(word, '=') < 0)
+            return find_in_path(m, word, e);
+    return NULL;
+}
+
+int mounts_plan_command(struct mounts *m, struct err *e)
+{
+    const char *path = m->o->command;
+    for (int i = 0; path && path[0] == '/' && i < INTERPRETERS; i++) {
+        if (bind_chain(m, path, e) < 0)
+            return -1;
+        path = interpreter(m, path, e);
+    }
+    return 0;
+}

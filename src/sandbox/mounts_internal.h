@@ -1,0 +1,49 @@
+/* What the files of a mount plan share; nobody else includes it. */
+#pragma once
+#include "base/caps.h"
+#include "sandbox/mounts.h"
+
+#include <limits.h>
+#include <stdint.h>
+
+struct mounts {
+    struct arena arena;
+    const struct mounts_options *o;
+    const char *project, *home, *state; /* of the options, without links */
+    struct mount_op *ops;
+    size_t count, size;
+    const char **arguments;
+    uint64_t *watched; /* mount ids, one for each op; 0: not watched */
+    int journal;       /* the locked file that names what was made on the host; -1 */
+    const char *journal_path;
+};
+
+/* Copies nothing but the op itself: its texts live in the plan's arena or are literals.  Closes op.fd on
+ * failure. */
+MUST_USE int mounts_add(struct mounts *m, struct mount_op op, struct err *e);
+/* A text in the plan's arena; NULL is reported in e. */
+char *mounts_printf(struct mounts *m, struct err *e, const char *fmt, ...) PRINTF(3, 4);
+/* An op of `kind` for what is at `path` on the host, opened without following links; to == path where to is
+ * NULL. What is not there is no error: 1 is returned and nothing added. */
+MUST_USE int mounts_add_path(struct mounts *m, enum mount_kind kind, const char *path, const char *to,
+                             const char *reason, bool protects, struct err *e);
+
+/* O_PATH, closed on exec; no component may be a link.  -1 with errno. */
+int mounts_open(int dir, const char *path);
+/* realpath(3) into the arena; NULL with errno in e->sys where it does not exist. */
+const char *mounts_real(struct mounts *m, const char *path, struct err *e);
+/* Whether path is dir or lies below it; both without links. */
+bool path_within(const char *path, const char *dir);
+
+/* The parts of a plan, in the order of mounts.c's table. */
+MUST_USE int mounts_plan_system(struct mounts *m, struct err *e);
+MUST_USE int mounts_plan_files(struct mounts *m, struct err *e);
+MUST_USE int mounts_plan_command(struct mounts *m, struct err *e);
+MUST_USE int mounts_plan_kernel(struct mounts *m, struct err *e);
+MUST_USE int mounts_plan_texts(struct mounts *m, struct err *e);
+/* What needs protection below a folder that the jail writes: repositories, secrets, sockets, devices. */
+MUST_USE int mounts_plan_tree(struct mounts *m, const char *dir, struct err *e);
+
+/* Whether bubblewrap makes this one: /proc and /dev, and what lies on /proc. */
+bool mounts_of_bubblewrap(const struct mount_op *op);
+MUST_USE int mounts_make_arguments(struct mounts *m, const char *root, struct err *e);
