@@ -29,7 +29,8 @@ struct raw {
         struct schema_texts resolve;
     } upstream;
     struct {
-        uint64_t head_size, connections_per_task;
+        uint64_t head_size, connections_per_task, connections_per_source, task_heads;
+        struct policy_limits task;
     } limits;
     struct {
         uint64_t head, connect, tls_handshake, response_head, idle, body_stall, shutdown;
@@ -111,6 +112,11 @@ static const struct schema_key limits_keys[] = {
     {"connections_per_task", schema_number,
      offsetof(struct raw, limits.connections_per_task) - offsetof(struct raw, limits), .min = 1,
      .max = 100000},
+    {"connections_per_source", schema_number,
+     offsetof(struct raw, limits.connections_per_source) - offsetof(struct raw, limits), .min = 1,
+     .max = 1000000},
+    {"task", limits_read, offsetof(struct raw, limits.task) - offsetof(struct raw, limits)},
+    {"task_heads", schema_size, offsetof(struct raw, limits.task_heads) - offsetof(struct raw, limits)},
 };
 static const struct schema limits_schema = {.what = "limits",
                                             .keys = limits_keys,
@@ -180,7 +186,9 @@ static struct raw defaults(void)
     return (struct raw){
         .audit = {.rotate = 100u << 20, .keep = 30},
         .blocked_connect = (unsigned)s.blocked_connect,
-        .limits = {s.limits.head_size, s.limits.connections_per_task},
+        .limits = {.head_size = s.limits.head_size,
+                   .connections_per_task = s.limits.connections_per_task,
+                   .connections_per_source = s.limits.connections_per_source},
         .timeouts = {(uint64_t)s.timeouts.head / MS, (uint64_t)s.timeouts.connect / MS,
                      (uint64_t)s.timeouts.tls_handshake / MS, (uint64_t)s.timeouts.response_head / MS,
                      (uint64_t)s.timeouts.idle / MS, (uint64_t)s.timeouts.body_stall / MS,
@@ -429,7 +437,13 @@ static void make(struct maker *m, const struct raw *raw)
     c->audit.keep = (unsigned)raw->audit.keep;
     c->audit.full_urls = raw->audit.full_urls;
     c->blocked_connect = (enum proxy_blocked_connect)raw->blocked_connect;
-    c->limits = (struct proxy_limits){raw->limits.head_size, (unsigned)raw->limits.connections_per_task};
+    c->limits = (struct proxy_limits){
+        .head_size = raw->limits.head_size,
+        .connections_per_task = (unsigned)raw->limits.connections_per_task,
+        .connections_per_source = (unsigned)raw->limits.connections_per_source,
+        .task = raw->limits.task,
+        .task_heads = raw->limits.task_heads,
+    };
     make_times(c, raw);
     make_paths(m, raw);
     make_listen(m, raw);

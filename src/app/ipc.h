@@ -34,7 +34,7 @@ struct ipc_keeper_setup { /* descriptors: certificate and key file unless epheme
     bool create;    /* the files are empty: make a CA and write it there */
 };
 
-struct ipc_proxy_setup { /* descriptors: bundle, audit folder, in-flight table, listeners, sockets to the
+struct ipc_proxy_setup { /* descriptors: bundle, audit folder, in-flight table, budgets, listeners, sockets to the
                             keeper */
     char version[IPC_VERSION_BYTES];
     char run[IPC_RUN_BYTES];

@@ -2,6 +2,8 @@ noinst_LIBRARIES += %D%/libapp.a
 
 %C%_libapp_a_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_libapp_a_SOURCES = \
+	%D%/budget_store.c \
+	%D%/budget_store.h \
 	%D%/bundle.c \
 	%D%/bundle.h \
 	%D%/cafiles.c \

@@ -1,5 +1,6 @@
 #include "app/proxy_role.h"
 
+#include "app/budget_store.h"
 #include "app/load.h"
 #include "app/role.h"
 #include "base/clock.h"
@@ -18,7 +19,7 @@
 #include <unistd.h>
 
 /* The order of the descriptors in IPC_PROXY_SETUP. */
-enum { FD_BUNDLE, FD_AUDIT, FD_INFLIGHT, FD_LISTENERS };
+enum { FD_BUNDLE, FD_AUDIT, FD_INFLIGHT, FD_BUDGETS, FD_LISTENERS };
 
 struct role_state {
     struct ipc *ipc;
@@ -28,6 +29,7 @@ struct role_state {
     uint64_t generation;
     struct audit_log *log;
     struct inflight *inflight;
+    struct budget_memory *budgets;
     struct proxy *proxy;
     char note[LOCKIN_NOTE_BYTES];
     int drained;     /* eventfd(2): the last connection is gone */
@@ -74,6 +76,7 @@ static int make_snapshot(struct role_state *r, int bundle_fd, struct proxy_snaps
         return -1;
     load->settings.listeners = r->listeners;
     load->settings.listener_count = r->setup.listeners;
+    load->settings.budgets = budget_memory_budgets(r->budgets);
     if (proxy_snapshot_new(&load->settings, r->generation + 1, ret, e) < 0)
         return -1;
     r->generation++;
@@ -147,6 +150,7 @@ static int prepare(struct role_state *r, struct proxy_snapshot **ret, struct aud
     if (receive_setup(r, e) < 0 || read_listeners(r, e) < 0)
         return -1;
     if (inflight_map(r->message.fds[FD_INFLIGHT], &r->inflight, e) < 0 ||
+        budget_memory_map(r->message.fds[FD_BUDGETS], &r->budgets, e) < 0 ||
         make_snapshot(r, r->message.fds[FD_BUNDLE], ret, ret_audit, e) < 0)
         return -1;
     r->drained = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

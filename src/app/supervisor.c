@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { INFLIGHT_PER_WORKER = 4096, PEM_BYTES = 64 << 10 };
+enum { INFLIGHT_PER_WORKER = 4096, PEM_BYTES = 64 << 10, SAVE_NS = 1000000000 };
 
 int supervisor_make_run(char ret[RUN_ID_BYTES])
 {
@@ -71,7 +71,8 @@ static int open_places(struct supervisor *s, struct err *e)
     if (listeners_open(c, &s->listeners, e) < 0)
         return -1;
     s->inflight = inflight_create(s->workers * INFLIGHT_PER_WORKER, e);
-    return s->inflight < 0 ? -1 : 0;
+    /* A run's budgets are for the run (interfaces: limits). */
+    return s->inflight < 0 ? -1 : budget_store_open(s->o.ephemeral_ca ? NULL : c->state, &s->budgets, e);
 }
 
 static int write_trust(struct supervisor *s, struct slice ca_pem, int bundle_fd, struct err *e)
@@ -106,8 +107,17 @@ static void on_keeper_end(struct loop_child *child, int status);
 static void on_proxy_end(struct loop_child *child, int status);
 static void on_proxy_message(struct loop_io *io, int events);
 
+static void save_budgets(struct loop_deadline *d)
+{
+    struct supervisor *s = CONTAINER_OF(d, struct supervisor, save);
+    budget_store_save(s->budgets, false);
+    loop_deadline_after(d, SAVE_NS);
+}
+
 static void watch(struct supervisor *s)
 {
+    loop_deadline_init(&s->save, s->loop, save_budgets);
+    loop_deadline_after(&s->save, SAVE_NS);
     loop_child_init(&s->keeper_end, s->loop, s->keeper.pid, on_keeper_end);
     loop_child_init(&s->proxy_end, s->loop, s->proxy.pid, on_proxy_end);
     loop_io_init(&s->proxy_io, s->loop, s->proxy.ipc.fd, on_proxy_message);
@@ -154,6 +164,7 @@ void supervisor_free(struct supervisor *s)
     if (!s)
         return;
     if (s->watching) {
+        loop_deadline_clear(&s->save);
         loop_io_stop(&s->proxy_io);
         loop_child_stop(&s->proxy_end);
         loop_child_stop(&s->keeper_end);
@@ -165,6 +176,7 @@ void supervisor_free(struct supervisor *s)
         close(s->audit_dir);
     if (s->inflight >= 0)
         close(s->inflight);
+    budget_store_free(s->budgets);
     load_free(s->pending);
     load_free(s->load);
     free(s);
@@ -338,6 +350,8 @@ static void on_proxy_end(struct loop_child *child, int status)
         ; /* what it still said */
     loop_io_stop(&s->proxy_io);
     s->proxy.pid = 0;
+    loop_deadline_clear(&s->save);
+    budget_store_save(s->budgets, true);
     bool clean = s->stopping && s->stopped_said && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (!clean)
         supervisor_recover(s, status);

@@ -1,5 +1,6 @@
 /* Shared by the supervisor's own files. */
 #pragma once
+#include "app/budget_store.h"
 #include "app/ipc.h"
 #include "app/role.h"
 #include "app/supervisor.h"
@@ -17,6 +18,8 @@ struct supervisor {
     const char *audit_name; /* in load->config of the start, which keeps audit.file */
     char audit_path[4096];
     int inflight;
+    struct budget_store *budgets;
+    struct loop_deadline save; /* of the budgets */
     struct trustfiles trust;
     struct role keeper, proxy;
     struct loop_child keeper_end, proxy_end;

@@ -101,8 +101,8 @@ int supervisor_setup_proxy(struct supervisor *s, int bundle, const int *sockets,
     int n = snprintf(setup.audit_name, sizeof setup.audit_name, "%s", s->audit_name);
     if (n < 0 || (size_t)n >= sizeof setup.audit_name)
         return err_set(e, "%s: file name too long", s->audit_name);
-    int fds[IPC_FDS_MAX] = {bundle, s->audit_dir, s->inflight};
-    size_t count = 3;
+    int fds[IPC_FDS_MAX] = {bundle, s->audit_dir, s->inflight, budget_store_fd(s->budgets)};
+    size_t count = 4;
     memcpy(fds + count, s->listeners.fds, s->listeners.count * sizeof(int));
     count += s->listeners.count;
     memcpy(fds + count, sockets, s->workers * sizeof(int));

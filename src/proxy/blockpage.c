@@ -6,7 +6,9 @@
 #include "policy/explain.h"
 #include "proxy/exchange.h"
 
-enum { PAGE_BYTES = 16 << 10, URL_SHOWN_BYTES = 2048 };
+#include <inttypes.h>
+
+enum { PAGE_BYTES = 16 << 10, URL_SHOWN_BYTES = 2048, RETRY_CONNECTION_SECONDS = 60 };
 
 static const char *status_phrase(unsigned status)
 {
@@ -109,7 +111,8 @@ static int write_head(const struct exchange *x, enum reason reason, bool close, 
         return -1;
     if (status == 407 && buf_append(out, SLICE("Proxy-Authenticate: Basic realm=\"exeat\"\r\n")) < 0)
         return -1;
-    if (status == 429 && buf_append(out, SLICE("Retry-After: 60\r\n")) < 0)
+    int64_t wait = reason == REASON_TOO_MANY_CONNECTIONS ? RETRY_CONNECTION_SECONDS : x->retry_after;
+    if (status == 429 && wait && buf_printf(out, "Retry-After: %" PRId64 "\r\n", wait) < 0)
         return -1;
     return buf_append(out, close ? SLICE("Connection: close\r\n\r\n") : SLICE("\r\n"));
 }

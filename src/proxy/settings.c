@@ -8,7 +8,7 @@ void proxy_settings_defaults(struct proxy_settings *s)
 {
     *s = (struct proxy_settings){
         .blocked_connect = BLOCKED_CONNECT_EXPLAIN,
-        .limits = {.head_size = CAP_HEAD_BYTES, .connections_per_task = 1000},
+        .limits = {.head_size = CAP_HEAD_BYTES, .connections_per_task = 1000, .connections_per_source = 10000},
         .timeouts =
             {
                 .head = 10ll * SECOND,

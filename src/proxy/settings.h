@@ -5,6 +5,8 @@
  */
 #pragma once
 #include "fetch/fetch.h"
+#include "inspect/budgets.h"
+#include "policy/limits.h"
 #include "policy/policy.h"
 
 enum proxy_blocked_connect { BLOCKED_CONNECT_EXPLAIN, BLOCKED_CONNECT_REFUSE };
@@ -13,6 +15,10 @@ enum proxy_blocked_connect { BLOCKED_CONNECT_EXPLAIN, BLOCKED_CONNECT_REFUSE };
 struct proxy_limits {
     size_t head_size;              /* default 64 KiB */
     unsigned connections_per_task; /* default 1000 */
+    unsigned connections_per_source; /* default 10000: open ones of one client address (IPv6: of one /64) */
+    struct policy_limits task;     /* a ceiling for each task's own `limits`; default: none */
+    uint64_t task_heads;           /* for a task's life, where nothing limits uploads; 0: none (default) */
+    uint64_t task_records;         /* bytes of the log that one of several tasks may fill a day; 0: see tasks.h */
 };
 
 /* Nanoseconds. */
@@ -51,6 +57,7 @@ struct proxy_settings {
     enum proxy_blocked_connect blocked_connect;
     struct proxy_limits limits;
     struct proxy_timeouts timeouts;
+    struct budgets *budgets; /* outlives all snapshots; NULL: nothing is counted */
 };
 
 void proxy_settings_defaults(struct proxy_settings *s);

@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/crypto.h"
 #include "base/lru.h"
+#include "proxy/charge.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct proxy_snapshot {
     struct snapshot_task **by_name, **by_token;
     struct source_claim **by_source;
     bool prefix_used[2][PREFIX_LENGTHS]; /* IPv4, IPv6 */
+    struct budgets *budgets; /* not owned; NULL: nothing is counted */
     struct fetch_settings fetch;
     struct proxy_limits limits;
     struct proxy_timeouts timeouts;
@@ -173,6 +175,8 @@ static int copy_task(struct proxy_snapshot *s, const struct proxy_task_settings 
     memcpy(t->token_sha256, from->token_sha256, sizeof t->token_sha256);
     t->policy = from->policy ? policy_ref(from->policy) : NULL;
     s->task_count++;
+    if (t->policy && s->budgets && charges_new(&s->arena, s->budgets, t->name, t->policy, &s->limits, &t->charges, e) < 0)
+        return -1;
     return index_task(s, t, e);
 }
 
@@ -228,6 +232,7 @@ int proxy_snapshot_new(const struct proxy_settings *from, uint64_t generation, s
     s->generation = generation;
     s->arena = ARENA_INIT(SNAPSHOT_BYTES);
     s->limits = from->limits;
+    s->budgets = from->budgets;
     s->timeouts = from->timeouts;
     s->blocked_connect = from->blocked_connect;
     size_t sources = 0;

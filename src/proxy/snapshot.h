@@ -10,6 +10,7 @@ struct snapshot_task {
     const char *name;
     struct slice name_slice;
     struct policy *policy; /* NULL: policy-unavailable */
+    struct task_charges *charges; /* NULL: nothing is counted */
     bool has_token;
     uint8_t token_sha256[32];
     const struct proxy_source *sources;
