@@ -39,6 +39,9 @@ struct audit_event {
         *upstream_via; /* address NULL: no upstream */
     uint16_t upstream_port;
     const char *client_address;
+    int client_pid;           /* 0: not known */
+    const char *client_exe;   /* NULL: not known */
+    struct slice client_args; /* each ends with a NUL; redacted by whoever read them; ptr NULL: not known */
     bool begun; /* let through while the log worked: taken even where it does not now, and written later */
     const char *detail;  /* `detail`: what went wrong, in words; untrusted */
     const char *outcome; /* `outcome`: "interrupted", "aborted", NULL */

@@ -185,6 +185,27 @@ static void exchange(struct json *j, struct event_context *c, const struct audit
         raw(j, SLICE("null"));
 }
 
+static void arguments(struct json *j, struct slice args, const struct text_caps *cap)
+{
+    struct slice rest = slice_first(args, cap->detail), one;
+    raw(j, SLICE(",\"args\":["));
+    for (const char *before = ""; rest.len && slice_next(&rest, '\0', &one); before = ",")
+        text_slice(j, slice_str(before), one, cap->word);
+    raw(j, SLICE("]"));
+}
+
+static void client(struct json *j, const struct audit_event *ev, const struct text_caps *cap)
+{
+    text(j, SLICE(",\"client\":{\"address\":"), ev->client_address, cap->word);
+    count(j, SLICE(",\"pid\":"), ev->client_pid > 0, (uint64_t)ev->client_pid);
+    text(j, SLICE(",\"exe\":"), ev->client_exe, cap->name);
+    if (ev->client_args.ptr && ev->client_args.len)
+        arguments(j, ev->client_args, cap);
+    else
+        raw(j, SLICE(",\"args\":null"));
+    raw(j, SLICE("}"));
+}
+
 static void peers(struct json *j, const struct audit_event *ev, const struct text_caps *cap)
 {
     if (ev->upstream_address) {
@@ -198,8 +219,7 @@ static void peers(struct json *j, const struct audit_event *ev, const struct tex
         raw(j, SLICE(",\"upstream\":null"));
     }
     if (ev->client_address) {
-        text(j, SLICE(",\"client\":{\"address\":"), ev->client_address, cap->word);
-        raw(j, SLICE(",\"pid\":null,\"exe\":null,\"args\":null}"));
+        client(j, ev, cap);
     } else {
         raw(j, SLICE(",\"client\":null"));
     }

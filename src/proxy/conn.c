@@ -1,6 +1,10 @@
 #include "proxy/conn.h"
 
+#include "proxy/capture.h"
+#include "proxy/client.h"
 #include "proxy/exchange.h"
+#include "proxy/jail.h"
+#include "proxy/tunnel.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -50,13 +54,14 @@ void conn_close(struct conn *c, bool abort)
 {
     if (c->state == CONN_CLOSED)
         return;
-    if (c->exchange && (c->state == CONN_EXCHANGE || c->state == CONN_CERT))
+    if (c->exchange && (c->state == CONN_EXCHANGE || c->state == CONN_CERT || c->state == CONN_TUNNEL))
         exchange_abandoned(c->exchange);
     exchange_free(c->exchange);
     if (c->intercepted && !c->had_request)
         intercept_record_end(c);
     conn_enter(c, CONN_CLOSED);
     certs_forget(&c->cert_waiter);
+    upstream_unpin(c);
     if (c->stream.tls && !abort)
         tls_close_notify(c->stream.tls);
     tls_conn_free(TAKE(c->stream.tls));
@@ -79,6 +84,8 @@ void conn_bury(struct worker *w)
         list_remove(&c->node);
         blocks_take(&w->blocks, &c->in);
         blocks_take(&w->blocks, &c->out);
+        client_free(c->client);
+        jail_free(c->jail);
         free(c);
         worker_conn_gone(w);
     }
@@ -88,7 +95,7 @@ void conn_close_idle(struct worker *w)
 {
     LIST_FOREACH(it, &w->conns) {
         struct conn *c = LIST_ENTRY(it, struct conn, node);
-        if (c->state == CONN_HEAD && buf_len(&c->in) == 0)
+        if (c->state == CONN_SNIFF || (c->state == CONN_HEAD && buf_len(&c->in) == 0))
             conn_close(c, false);
         else
             c->close_after = true;
@@ -159,9 +166,11 @@ static bool wait_step(struct conn *c UNUSED)
 
 static bool (*const steps[CONN_STATE_COUNT])(struct conn *) = {
     [CONN_HEAD] = head_step,
+    [CONN_SNIFF] = capture_step,
     [CONN_CERT] = wait_step,
     [CONN_HANDSHAKE] = intercept_handshake_step,
     [CONN_EXCHANGE] = exchange_step,
+    [CONN_TUNNEL] = tunnel_step,
     [CONN_COMMIT] = exchange_commit_step,
     [CONN_FLUSH] = flush_step,
     [CONN_LINGER] = linger_step,
@@ -177,6 +186,8 @@ static bool wants_read(const struct conn *c)
     case CONN_EXCHANGE:
         return c->exchange->request_done ? buf_len(&c->in) == 0
                                          : buf_len(&c->exchange->up_out) < HIGH_WATER && buf_len(&c->in) < HIGH_WATER;
+    case CONN_TUNNEL:
+        return tunnel_wants_client(c);
     case CONN_CERT:
     case CONN_COMMIT:
     case CONN_FLUSH:
@@ -190,7 +201,7 @@ static void update_wants(struct conn *c)
 {
     bool write = c->stream.want_write || c->stream.read_wants_write;
     loop_io_want(&c->io, (wants_read(c) ? LOOP_READ : 0) | (write ? LOOP_WRITE : 0));
-    if (c->state == CONN_EXCHANGE)
+    if (c->state == CONN_EXCHANGE || c->state == CONN_TUNNEL)
         upstream_want(c->exchange);
 }
 
@@ -223,11 +234,12 @@ static void deadline_due(struct loop_deadline *d)
         conn_pump(c);
         break;
     case TIMER_RESPONSE_HEAD:
-        exchange_fail(c->exchange, REASON_UPSTREAM_TIMEOUT, "no answer within timeouts.response_head");
-        conn_pump(c);
-        break;
     case TIMER_STALL:
         exchange_stalled(c->exchange);
+        conn_pump(c);
+        break;
+    case TIMER_TUNNEL:
+        tunnel_late(c->exchange);
         conn_pump(c);
         break;
     case TIMER_CERT:
@@ -243,8 +255,22 @@ static void deadline_due(struct loop_deadline *d)
     }
 }
 
-int conn_new(struct worker *w, int fd, const struct fetch_address *peer)
+/* Who it is, and where it wanted to go, is known from the jail; neither has to be believed. */
+static void enter_jail(struct conn *c, const struct listener *l)
 {
+    struct fetch_address remote;
+    c->jail = jail_ref(l->jail);
+    if (l->capture) {
+        capture_begin(c, l->ask);
+        return;
+    }
+    if (stream_own_address(c->stream.fd, &remote) == 0)
+        client_ask(c, l->ask, &remote);
+}
+
+int conn_new(const struct listener *l, int fd, const struct fetch_address *peer)
+{
+    struct worker *w = l->worker;
     struct conn *c = calloc(1, sizeof *c);
     if (!c)
         return -1;
@@ -266,6 +292,8 @@ int conn_new(struct worker *w, int fd, const struct fetch_address *peer)
     loop_deadline_init(&c->deadline, w->loop, deadline_due);
     /* Who has not said which task it is must do so soon: else anybody could hold all our descriptors. */
     conn_timer(c, TIMER_IDLE, snapshot_timeouts(w->snapshot)->head);
+    if (l->jail)
+        enter_jail(c, l);
     conn_pump(c);
     return 0;
 }

@@ -1,7 +1,9 @@
 /* A client connection: the agent's TCP connection to the explicit proxy, and what was tunnelled in it.
  *
  *   HEAD → EXCHANGE → COMMIT → FLUSH → HEAD …            requests, one after the other
+ *   SNIFF → HEAD …, SNIFF → EXCHANGE → CERT → HANDSHAKE → HEAD …   captured in a jail: HTTP, TLS
  *   HEAD → EXCHANGE → CERT → HANDSHAKE → HEAD …           CONNECT: the tunnel is terminated here
+ *   HEAD → EXCHANGE → TUNNEL → COMMIT → …                 CONNECT that is passed through, not terminated
  *   … COMMIT → FLUSH → LINGER → CLOSED                    the last answer, then the end
  *
  * COMMIT waits for the audit record: the last bytes of a response are in `out` and stay there until
@@ -20,7 +22,7 @@ enum conn_state {
 };
 
 /* What the connection's deadline means when it comes. */
-enum conn_timer { TIMER_IDLE, TIMER_HEAD, TIMER_CERT, TIMER_HANDSHAKE, TIMER_RESPONSE_HEAD, TIMER_STALL, TIMER_LINGER };
+enum conn_timer { TIMER_IDLE, TIMER_HEAD, TIMER_CERT, TIMER_HANDSHAKE, TIMER_RESPONSE_HEAD, TIMER_STALL, TIMER_TUNNEL, TIMER_LINGER };
 
 struct exchange;
 
@@ -48,6 +50,13 @@ struct conn {
     /* Who this connection belongs to: fixed by its first credential. */
     struct task_state *task; /* NULL before; counted in task->connections */
 
+    /* Accepted in a jail: what comes is its task's, without a token.  Else NULL. */
+    struct jail *jail;
+    struct client *client; /* who it is, as far as that is known; NULL */
+    /* It was meant for somebody else (capture.h): `authority` is whom, and no CONNECT came before. */
+    bool captured;
+    bool captured_denied; /* no rule allows anything there */
+
     /* After CONNECT. */
     bool intercepted;
     bool blocked_tunnel; /* terminated only to explain the block: one request, then the end */
@@ -59,10 +68,14 @@ struct conn {
     struct certs_waiter cert_waiter;
     struct tls_cert *cert;
 
+    /* A connection to the origin that was authenticated for this client (http/auth.h), between two requests:
+     * nobody else gets it, and it ends with this one. */
+    struct fetch_conn *pinned;
+
     struct exchange *exchange; /* of EXCHANGE, COMMIT, CERT and FLUSH */
 };
 
-MUST_USE int conn_new(struct worker *w, int fd, const struct fetch_address *peer);
+MUST_USE int conn_new(const struct listener *l, int fd, const struct fetch_address *peer);
 /* Does what can be done without waiting, then says what to wait for. */
 void conn_pump(struct conn *c);
 /* One function changes each state, and asserts that the step is legal. */

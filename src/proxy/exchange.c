@@ -1,11 +1,13 @@
 #include "proxy/exchange.h"
 
 #include "base/clock.h"
+#include "proxy/client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 static void record_written(struct audit_ticket *t, bool ok);
+static void queue_record(struct exchange *x);
 
 struct exchange *exchange_new(struct conn *c, enum audit_kind kind)
 {
@@ -23,6 +25,7 @@ struct exchange *exchange_new(struct conn *c, enum audit_kind kind)
     size_t head_max = snapshot_limits(w->snapshot)->head_size;
     x->up_out = BUF_INIT(head_max + 2 * HIGH_WATER);
     x->up_in = BUF_INIT(head_max + HIGH_WATER);
+    x->request_trailers = x->response_trailers = BUF_INIT(CAP_TRAILER_BYTES + sizeof "\r\n");
     x->body_max = UINT64_MAX;
     x->request_done = true;
     list_init(&x->young);
@@ -37,14 +40,19 @@ void exchange_free(struct exchange *x)
     if (!x)
         return;
     struct worker *w = x->conn->worker;
+    if (x->ticket_state == TICKET_WAITING)
+        queue_record(x); /* nobody waits for the answer any more, and it is on record all the same */
     if (x->ticket_state == TICKET_PENDING)
         audit_ticket_forget(&x->ticket);
     list_remove(&x->young);
     upstream_drop(x, UPSTREAM_ABORT);
+    charge_end(x);
     if (x->slot)
         inflight_clear(x->slot);
     blocks_take(&w->blocks, &x->up_out);
     blocks_take(&w->blocks, &x->up_in);
+    buf_free(&x->request_trailers);
+    buf_free(&x->response_trailers);
     proxy_snapshot_free(x->snapshot);
     arena_free(&x->arena);
     x->conn->exchange = NULL;
@@ -59,7 +67,7 @@ static const char *verdict_text(const struct exchange *x)
 static struct audit_event event_of(const struct exchange *x, enum audit_kind kind)
 {
     const struct conn *c = x->conn;
-    return (struct audit_event){
+    struct audit_event ev = {
         .kind = kind,
         .id = x->id,
         .wall_ms = x->wall_ms,
@@ -71,20 +79,23 @@ static struct audit_event event_of(const struct exchange *x, enum audit_kind kin
         .nearest = x->verdict.nearest,
         .method = x->method,
         .url = x->url,
-        .protocol = "http/1.1",
+        .protocol = x->kind == AUDIT_TUNNEL ? "tls" : "http/1.1",
         .status = x->status,
         .sent = x->sent,
         .received = x->received,
         .ns = clock_mono_ns() - x->started,
         .upstream_address = x->up_address[0] ? x->up_address : NULL,
         .upstream_port = x->up_port,
-        .upstream_protocol = x->up_address[0] ? "http/1.1" : NULL,
+        .upstream_protocol = !x->up_address[0] ? NULL : x->kind == AUDIT_TUNNEL ? "tls" : "http/1.1",
         .upstream_tls = x->up_tls,
+        .upstream_via = x->up_via,
         .client_address = c->peer_text,
         .begun = x->slot != NULL,
         .detail = x->detail[0] ? x->detail : NULL,
         .outcome = x->outcome,
     };
+    client_note(c, &ev);
+    return ev;
 }
 
 void exchange_record_open(struct exchange *x)
@@ -111,7 +122,7 @@ static void record_written(struct audit_ticket *t, bool ok)
 static bool replace_unrecorded(struct exchange *x)
 {
     struct conn *c = x->conn;
-    if (x->to_client > 0)
+    if (x->to_client > 0 || x->mute)
         return false;
     buf_clear(&c->out);
     c->close_after = true;
@@ -122,7 +133,7 @@ static bool replace_unrecorded(struct exchange *x)
 bool exchange_commit_step(struct conn *c)
 {
     struct exchange *x = c->exchange;
-    if (x->ticket_state == TICKET_PENDING)
+    if (x->ticket_state == TICKET_PENDING || x->ticket_state == TICKET_WAITING)
         return false;
     if (x->ticket_state == TICKET_FAILED && !replace_unrecorded(x)) {
         conn_close(c, true);
@@ -137,16 +148,34 @@ bool exchange_commit_step(struct conn *c)
     return true;
 }
 
+static void queue_record(struct exchange *x)
+{
+    struct worker *w = x->conn->worker;
+    struct audit_event ev = event_of(x, x->kind);
+    bool queued = audit_queue(w->audit, &ev, &x->ticket) == 0;
+    x->ticket_state = queued ? TICKET_PENDING : TICKET_FAILED;
+    w->queued += queued;
+}
+
 void exchange_complete(struct exchange *x)
 {
     struct conn *c = x->conn;
     list_remove(&x->young);
     conn_enter(c, CONN_COMMIT);
     conn_timer(c, TIMER_IDLE, snapshot_timeouts(x->snapshot)->idle);
-    struct audit_event ev = event_of(x, x->kind);
-    bool queued = audit_queue(c->worker->audit, &ev, &x->ticket) == 0;
-    x->ticket_state = queued ? TICKET_PENDING : TICKET_FAILED;
-    c->worker->queued += queued;
+    if (client_is_awaited(c))
+        x->ticket_state = TICKET_WAITING; /* milliseconds, for a record that says who asked */
+    else
+        queue_record(x);
+}
+
+void exchange_client_settled(struct exchange *x)
+{
+    if (x->ticket_state != TICKET_WAITING)
+        return;
+    queue_record(x);
+    if (x->ticket_state == TICKET_FAILED)
+        conn_pump(x->conn);
 }
 
 static void set_detail(struct exchange *x, const char *detail)
@@ -188,6 +217,11 @@ static void answer_block_page(struct exchange *x, enum reason reason)
 {
     struct conn *c = x->conn;
     buf_clear(&c->out);
+    if (x->mute) {
+        c->cut = true;
+        exchange_complete(x);
+        return;
+    }
     c->close_after = must_close(x, reason);
     x->status = reason_status(reason);
     blocks_give(&c->worker->blocks, &c->out);

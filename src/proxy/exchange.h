@@ -6,6 +6,7 @@
 #pragma once
 #include "base/ulid.h"
 #include "http/h1.h"
+#include "proxy/charge.h"
 #include "proxy/conn.h"
 
 enum { EXCHANGE_ARENA_BYTES = 192 << 10, EXCHANGE_DETAIL_BYTES = 256 };
@@ -27,12 +28,16 @@ struct exchange {
     struct verdict verdict;
     enum reason reason;
     bool blocked;      /* the record's verdict */
+    bool mute;         /* captured, and waiting for TLS: nothing that we could say would be understood */
     bool wants_json;   /* Accept: application/json */
     bool head_request; /* the answer has no body */
     bool http10;       /* the client cannot read chunks */
     bool client_keep_alive;
     const char *outcome;
     char detail[EXCHANGE_DETAIL_BYTES];
+
+    struct charge charge; /* what it takes of budgets */
+    int64_t retry_after;  /* seconds; 0: not known, or never */
 
     struct inflight_slot *slot;
     struct fetch_op *op;
@@ -52,16 +57,20 @@ struct exchange {
     bool request_lost; /* the origin takes no more of it; its answer may be there all the same */
     bool retried;
     unsigned interims; /* 1xx responses so far */
+    enum { TUNNEL_NONE, TUNNEL_HELLO, TUNNEL_DIAL, TUNNEL_OPEN } tunnel; /* tunnel.h */
+    bool up_shut, client_shut; /* the end of the other side was passed on */
+    bool pins;         /* its connection to the origin is authenticated as a whole (http/auth.h) */
+    struct buf request_trailers, response_trailers; /* as they came, until the last chunk is written */
 
     unsigned status;
     uint64_t sent, received;
     char up_address[FETCH_ADDRESS_TEXT];
     uint16_t up_port;
-    const char *up_tls;
+    const char *up_tls, *up_via; /* literal; in the arena */
 
     uint64_t to_client; /* bytes of the answer that have left */
     struct audit_ticket ticket;
-    enum { TICKET_NONE, TICKET_PENDING, TICKET_WRITTEN, TICKET_FAILED } ticket_state;
+    enum { TICKET_NONE, TICKET_WAITING, TICKET_PENDING, TICKET_WRITTEN, TICKET_FAILED } ticket_state;
 };
 
 MUST_USE struct exchange *exchange_new(struct conn *c, enum audit_kind kind);
@@ -74,6 +83,8 @@ void request_begin(struct conn *c);
 void request_judge_again(struct exchange *x, const struct proxy_snapshot *snapshot);
 /* A CONNECT (intercept.c). */
 void intercept_connect(struct exchange *x, const struct h1_request *r);
+/* x->target names host and port, and the connection is its task's: judged, then terminated or refused. */
+void intercept_open(struct exchange *x, const struct snapshot_task *t);
 /* Who asks, for a request on the explicit proxy's own connection: 0, or the exchange is refused already. */
 MUST_USE int request_identify(struct exchange *x, const struct h1_request *r,
                               const struct snapshot_task **ret_task);
@@ -84,18 +95,31 @@ void exchange_refuse(struct exchange *x, enum reason reason, const char *detail)
  * sent, else the client's connection is aborted. */
 void exchange_fail(struct exchange *x, enum reason reason, const char *detail);
 void exchange_arm(struct exchange *x);
-/* No byte of a body has moved within timeouts.body_stall. */
+/* No answer, or no byte of a body, within its time. */
 void exchange_stalled(struct exchange *x);
 /* The client has gone away. */
 void exchange_abandoned(struct exchange *x);
 /* The whole response stands in conn->out: queue the record and wait for it (CONN_COMMIT). */
 void exchange_complete(struct exchange *x);
+/* Who the client is, is known, or will not be: a record that waited for that is made. */
+void exchange_client_settled(struct exchange *x);
 /* The step of CONN_COMMIT: lets the answer go once its record is on file. */
 bool exchange_commit_step(struct conn *c);
 /* A record of kind `open` for what lasts or sends much. */
 void exchange_record_open(struct exchange *x);
 
 /* upstream.c */
+/* What the rule that decided wants of a connection to x->target. */
+struct fetch_want upstream_want_of(struct exchange *x);
+/* A new connection is the exchange's from here on. */
+void upstream_attach(struct exchange *x, struct fetch_conn *up);
+/* The reason of a fetch that failed, answered as such. */
+void upstream_refused(struct exchange *x, const struct fetch_result *result);
+/* So many bytes more went to the origin: counted, and on record once they are many.  False where the exchange
+ * has ended with that. */
+bool upstream_sent(struct exchange *x, size_t n);
+/* The client connection's own connection to an origin, if it has one, ends with it. */
+void upstream_unpin(struct conn *c);
 void upstream_begin(struct exchange *x, bool fresh);
 /* How the connection to the origin ends: into the pool, cleanly, or so that no part of a message looks whole. */
 enum upstream_end { UPSTREAM_KEEP, UPSTREAM_CLOSE, UPSTREAM_ABORT };

@@ -1,5 +1,7 @@
 /* CONNECT: the tunnel is terminated here, with a certificate for exactly its name. */
+#include "proxy/client.h"
 #include "proxy/exchange.h"
+#include "proxy/tunnel.h"
 
 #include "base/clock.h"
 
@@ -11,11 +13,8 @@
  * it is told by the port.  Nothing is made of that field; the tunnel is for the target. */
 static bool names_us(const struct conn *c, const struct http_authority *named)
 {
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof sa;
     struct fetch_address own;
-    return getsockname(c->stream.fd, (struct sockaddr *)&sa, &len) == 0 &&
-           fetch_address_from_sockaddr((struct sockaddr *)&sa, len, &own) == 0 && own.port == named->port;
+    return stream_own_address(c->stream.fd, &own) == 0 && own.port == named->port;
 }
 
 static int parse_authority(struct exchange *x, const struct h1_request *r)
@@ -108,6 +107,12 @@ void intercept_connect(struct exchange *x, const struct h1_request *r)
     }
     if (request_identify(x, r, &t) < 0 || parse_authority(x, r) < 0)
         return;
+    intercept_open(x, t);
+}
+
+void intercept_open(struct exchange *x, const struct snapshot_task *t)
+{
+    struct conn *c = x->conn;
     note_url(x);
     if (!audit_available(c->worker->log)) {
         exchange_refuse(x, REASON_AUDIT_UNAVAILABLE, NULL);
@@ -125,6 +130,10 @@ void intercept_connect(struct exchange *x, const struct h1_request *r)
         exchange_refuse(x, x->verdict.reason, NULL);
         return;
     }
+    if (x->verdict.opaque && !c->blocked_tunnel) {
+        tunnel_begin(x);
+        return;
+    }
     c->authority = x->target.authority;
     memcpy(c->host, c->authority.host.ptr, c->authority.host.len);
     c->authority.host.ptr = c->host;
@@ -140,17 +149,25 @@ static int give_certificate(void *arg, struct tls_cert **ret_cert)
     return 0;
 }
 
+/* A captured client did not ask for it. */
+static int say_established(struct conn *c)
+{
+    blocks_give(&c->worker->blocks, &c->out);
+    if (buf_append(&c->out, SLICE("HTTP/1.1 200 Connection established\r\n\r\n")) < 0 ||
+        stream_flush(&c->stream, &c->out) < 0 || buf_len(&c->out))
+        return -1; /* a fresh socket that does not take 40 bytes is no connection */
+    blocks_take(&c->worker->blocks, &c->out);
+    return 0;
+}
+
 /* Says that the tunnel stands, and becomes its other end. */
 static int begin_handshake(struct conn *c)
 {
     c->intercepted = true;
     c->had_request = false; /* what came in the clear before is not this tunnel's */
     blocks_take(&c->worker->blocks, &c->in);
-    blocks_give(&c->worker->blocks, &c->out);
-    if (buf_append(&c->out, SLICE("HTTP/1.1 200 Connection established\r\n\r\n")) < 0 ||
-        stream_flush(&c->stream, &c->out) < 0 || buf_len(&c->out))
-        return -1; /* a fresh socket that does not take 40 bytes is no connection */
-    blocks_take(&c->worker->blocks, &c->out);
+    if (!c->captured && say_established(c) < 0)
+        return -1;
     struct tls_accept want = {
         .host = c->authority.host,
         .is_address = c->authority.kind != HTTP_HOST_NAME,
@@ -233,6 +250,7 @@ void intercept_record_end(struct conn *c)
         .client_address = c->peer_text,
         .detail = end_detail(c),
     };
+    client_note(c, &ev);
     if (audit_queue(c->worker->audit, &ev, NULL) == 0)
         c->worker->queued++;
     buf_free(&url);

@@ -5,14 +5,28 @@ noinst_LIBRARIES += %D%/libproxy.a
 	%D%/blockpage.c \
 	%D%/blocks.c \
 	%D%/blocks.h \
+	%D%/capture.c \
+	%D%/capture.h \
 	%D%/certs.c \
 	%D%/certs.h \
+	%D%/charge.c \
+	%D%/charge.h \
+	%D%/client.c \
+	%D%/client.h \
 	%D%/conn.c \
 	%D%/conn.h \
+	%D%/dns_names.c \
+	%D%/dns_names.h \
+	%D%/dns_server.c \
+	%D%/dns_server.h \
+	%D%/dns_wire.c \
+	%D%/dns_wire.h \
 	%D%/exchange.c \
 	%D%/exchange.h \
 	%D%/forward.c \
 	%D%/intercept.c \
+	%D%/jail.c \
+	%D%/jail.h \
 	%D%/proxy.c \
 	%D%/proxy.h \
 	%D%/request.c \
@@ -25,6 +39,8 @@ noinst_LIBRARIES += %D%/libproxy.a
 	%D%/stream.h \
 	%D%/tasks.c \
 	%D%/tasks.h \
+	%D%/tunnel.c \
+	%D%/tunnel.h \
 	%D%/upstream.c \
 	%D%/worker.c \
 	%D%/worker.h

@@ -1,5 +1,7 @@
 #include "proxy/proxy.h"
 
+#include "proxy/dns_names.h"
+#include "proxy/jail.h"
 #include "proxy/worker.h"
 
 #include <stdatomic.h>
@@ -12,6 +14,7 @@ struct proxy {
     _Atomic unsigned busy; /* workers that still have connections */
     void (*drained)(void *arg);
     void *arg;
+    struct jail *jails[PROXY_JAILS_MAX]; /* NULL: free */
     unsigned count;
     struct worker workers[];
 };
@@ -83,6 +86,76 @@ void proxy_set_keepers(struct proxy *p, const int *keepers)
     }
 }
 
+/* --- jails --- */
+
+static struct jail **jail_slot(struct proxy *p, unsigned id)
+{
+    for (size_t i = 0; i < PROXY_JAILS_MAX; i++)
+        if (p->jails[i] && p->jails[i]->id == id)
+            return &p->jails[i];
+    return NULL;
+}
+
+static struct jail **free_slot(struct proxy *p)
+{
+    for (size_t i = 0; i < PROXY_JAILS_MAX; i++)
+        if (!p->jails[i])
+            return &p->jails[i];
+    return NULL;
+}
+
+/* A worker that cannot hear of it leaves the connections to the others; where none can, the jail's wait. */
+static unsigned tell_workers(struct proxy *p, struct jail *jail, unsigned id, const int *ask)
+{
+    unsigned told = 0;
+    for (unsigned i = 0; i < p->count; i++) {
+        if (jail_order(&p->workers[i], jail, id, i == id % p->count, ask ? ask[i] : -1)) {
+            told++;
+        } else if (ask) {
+            jail_stops_listening(jail);
+            close(ask[i]);
+        }
+    }
+    return told;
+}
+
+int proxy_add_jail(struct proxy *p, const struct proxy_jail *from, struct err *e)
+{
+    struct jail **slot = jail_slot(p, from->id) ? NULL : free_slot(p);
+    struct jail *jail = slot ? jail_new(from, p->count) : NULL;
+    if (!jail) {
+        for (size_t i = 0; i < JAIL_SOCKETS; i++)
+            if (from->fds[i] >= 0)
+                close(from->fds[i]);
+        for (unsigned i = 0; i < p->count; i++)
+            close(from->ask[i]);
+        return err_set(e, slot ? "no memory for a jail" : "as many jails as there may be run already");
+    }
+    *slot = jail;
+    return tell_workers(p, jail, jail->id, from->ask) ? 0 : err_set(e, "no memory for a jail");
+}
+
+void proxy_remove_jail(struct proxy *p, unsigned id)
+{
+    struct jail **slot = jail_slot(p, id);
+    if (!slot)
+        return;
+    tell_workers(p, NULL, id, NULL);
+    jail_free(TAKE(*slot));
+}
+
+size_t proxy_jail_name(struct proxy *p, unsigned id, const struct fetch_address *a, char ret[CAP_HOST_BYTES + 1])
+{
+    struct jail **slot = jail_slot(p, id);
+    return slot ? dns_names_of((*slot)->names, a, ret) : 0;
+}
+
+const char *proxy_jail_task(struct proxy *p, unsigned id)
+{
+    struct jail **slot = jail_slot(p, id);
+    return slot ? (*slot)->task : NULL;
+}
+
 void proxy_drain(struct proxy *p)
 {
     for (unsigned i = 0; i < p->count; i++) {
@@ -100,6 +173,8 @@ void proxy_stop(struct proxy *p)
         return;
     for (unsigned i = 0; i < p->count; i++)
         worker_join_and_free(&p->workers[i]);
+    for (size_t i = 0; i < PROXY_JAILS_MAX; i++)
+        jail_free(p->jails[i]);
     task_table_free(p->tasks);
     tls_key_free(p->leaf);
     free(p);

@@ -9,6 +9,29 @@
 
 struct proxy;
 
+/* The sockets of a jail: all of them listen in its network namespace (sandbox/network.h). */
+enum jail_socket {
+    JAIL_PROXY4,   /* TCP: programs that know of the proxy */
+    JAIL_PROXY6,
+    JAIL_CAPTURE4, /* TCP: all other connections, SO_ORIGINAL_DST */
+    JAIL_CAPTURE6,
+    JAIL_DNS_UDP4, /* with IP_PKTINFO, IPV6_RECVPKTINFO */
+    JAIL_DNS_UDP6,
+    JAIL_DNS_TCP4,
+    JAIL_DNS_TCP6,
+    JAIL_SOCKETS
+};
+
+enum { PROXY_JAILS_MAX = 64 };
+
+struct proxy_jail {
+    unsigned id;
+    struct slice task;
+    bool ipv6;
+    int fds[JAIL_SOCKETS]; /* -1: there is none */
+    const int *ask;        /* one for each worker, to whoever knows the jail's processes (proxy/client.h) */
+};
+
 struct proxy_setup {
     const int *listeners; /* listening, non-blocking TCP sockets; the array and they outlive the proxy */
     size_t listener_count;
@@ -31,6 +54,16 @@ MUST_USE int proxy_run(struct proxy *p, struct audit_log *log, struct err *e);
 void proxy_reload(struct proxy *p, struct proxy_snapshot *snapshot);
 /* From any thread: new sockets to a new keeper, one a worker; taken over. */
 void proxy_set_keepers(struct proxy *p, const int *keepers);
+/* From the thread that made the proxy: what comes over the jail's sockets is its task's from now on.  All
+ * descriptors are taken over, also on failure. */
+MUST_USE int proxy_add_jail(struct proxy *p, const struct proxy_jail *jail, struct err *e);
+/* It is gone: nothing new is taken from it. */
+void proxy_remove_jail(struct proxy *p, unsigned id);
+/* The name whose address in that jail `a` is, as it stands in records; 0 where there is none. */
+size_t proxy_jail_name(struct proxy *p, unsigned id, const struct fetch_address *a, char ret[CAP_HOST_BYTES + 1]);
+/* The task that the jail is of; NULL where there is no such jail. */
+const char *proxy_jail_task(struct proxy *p, unsigned id);
+
 /* Accepts nothing more, lets requests in progress finish, closes idle connections. */
 void proxy_drain(struct proxy *p);
 /* Ends what is left, joins the threads, frees; NULL is nothing. */

@@ -1,8 +1,11 @@
 /* A request's head, from bytes to a verdict. */
 #include "proxy/exchange.h"
+#include "proxy/jail.h"
+#include "proxy/tunnel.h"
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "http/auth.h"
 
 #include <stdio.h>
 
@@ -151,8 +154,24 @@ static int bind_task(struct exchange *x, const struct snapshot_task *t)
     return 0;
 }
 
+/* What comes from a jail is its task's; a credential that it sends all the same is dropped like any Proxy-*. */
+static int task_of_jail(struct exchange *x, const struct snapshot_task **ret_task)
+{
+    const struct snapshot_task *t = snapshot_task_named(x->snapshot, slice_str(x->conn->jail->task));
+    if (!t) {
+        exchange_refuse(x, REASON_POLICY_UNAVAILABLE, "the task is no longer configured");
+        return -1;
+    }
+    if (bind_task(x, t) < 0)
+        return -1;
+    *ret_task = t;
+    return 0;
+}
+
 int request_identify(struct exchange *x, const struct h1_request *r, const struct snapshot_task **ret_task)
 {
+    if (x->conn->jail)
+        return task_of_jail(x, ret_task);
     const struct snapshot_task *t;
     enum reason reason;
     if (find_task(x, r, &t, &reason) < 0) {
@@ -194,11 +213,11 @@ static int parse_target(struct exchange *x, const struct h1_request *r)
         return 0;
     case H1_FORM_ORIGIN:
     case H1_FORM_ASTERISK:
-        if (!c->intercepted) {
+        if (!c->intercepted && !c->captured) {
             exchange_refuse(x, REASON_MALFORMED_REQUEST, "this is a proxy: the target must be a whole URL");
             return -1;
         }
-        x->target.scheme = HTTP_SCHEME_HTTPS;
+        x->target.scheme = c->intercepted ? HTTP_SCHEME_HTTPS : HTTP_SCHEME_HTTP;
         x->target.authority = c->authority;
         if (r->form == H1_FORM_ASTERISK)
             x->target.path = SLICE("*");
@@ -224,6 +243,9 @@ static int check_authority(struct exchange *x, const struct h1_request *r)
     const struct http_target *t = &x->target;
     if (c->intercepted && (t->scheme != HTTP_SCHEME_HTTPS || !http_authority_eq(&t->authority, &c->authority)))
         return mismatch(x, "the target is not the host and port of the CONNECT");
+    if (c->captured && !c->intercepted &&
+        (t->scheme != HTTP_SCHEME_HTTP || !http_authority_eq(&t->authority, &c->authority)))
+        return mismatch(x, "the target is not the host and port of the connection");
     if (!c->intercepted && t->scheme == HTTP_SCHEME_HTTPS) {
         exchange_refuse(x, REASON_MALFORMED_REQUEST, "https needs CONNECT: the proxy does not take it in the clear");
         return -1;
@@ -250,9 +272,10 @@ static void note_url(struct exchange *x)
 /* Before it is parsed: the record of a refused target shows what was asked for. */
 static void note_raw_url(struct exchange *x, const struct h1_request *r)
 {
-    bool tunnel = x->conn->intercepted && r->form != H1_FORM_ABSOLUTE;
-    struct slice host = tunnel ? x->conn->authority.host : SLICE("");
-    const char *scheme = tunnel ? "https://" : "";
+    const struct conn *c = x->conn;
+    bool known = (c->intercepted || c->captured) && r->form != H1_FORM_ABSOLUTE;
+    struct slice host = known ? c->authority.host : SLICE("");
+    const char *scheme = !known ? "" : c->intercepted ? "https://" : "http://";
     struct slice target = slice_first(x->raw_target, RAW_URL_MAX);
     char *text = arena_printf(&x->arena, "%s%.*s%.*s", scheme, SLICE_FMT(host), SLICE_FMT(target));
     x->url = slice_str(text);
@@ -300,6 +323,8 @@ static int judge(struct exchange *x, const struct h1_request *r, const struct sn
     x->facts = facts_of(x, r);
     policy_match(t->policy, &x->target, &x->facts, &x->verdict);
     x->facts.headers = policy_needs_headers(t->policy) ? keep_headers(&x->arena, &r->headers) : NULL;
+    if (policy_needs_headers(t->policy))
+        x->request_body.trailers = NULL; /* fields that come after the verdict were not judged: they are dropped */
     if (x->verdict.kind != VERDICT_ALLOW) {
         exchange_refuse(x, x->verdict.reason, NULL);
         return -1;
@@ -327,6 +352,10 @@ static bool accepts_json(const struct h1_request *r)
 
 void request_judge_again(struct exchange *x, const struct proxy_snapshot *snapshot)
 {
+    if (x->tunnel != TUNNEL_NONE) {
+        tunnel_judge_again(x, snapshot);
+        return;
+    }
     const struct snapshot_task *t = snapshot_task_named(snapshot, conn_task_name(x->conn));
     struct verdict now = {.kind = VERDICT_BLOCK, .reason = REASON_POLICY_UNAVAILABLE};
     x->facts.now_ms = clock_wall_ms();
@@ -338,6 +367,8 @@ void request_judge_again(struct exchange *x, const struct proxy_snapshot *snapsh
         exchange_refuse(x, now.reason, "the policy in force now does not allow it any longer");
     else if (x->request_body.total > x->body_max)
         exchange_refuse(x, REASON_BODY_TOO_LARGE, "the policy in force now allows less");
+    else if (!charge_again(x, t->charges, now.rule) && !x->request_done)
+        exchange_refuse(x, REASON_UPLOAD_BUDGET, "the policy in force now allows less");
 }
 
 static void take_head(struct exchange *x, const struct h1_request *r)
@@ -351,7 +382,9 @@ static void take_head(struct exchange *x, const struct h1_request *r)
     x->client_keep_alive = r->keep_alive;
     h1_body_init(&x->request_body, r->framing, r->length);
     x->request_chunked = r->framing == H1_BODY_CHUNKED;
+    x->request_body.trailers = &x->request_trailers;
     x->request_done = h1_body_done(&x->request_body);
+    x->pins = http_auth_binds_request(&r->headers);
 }
 
 /* Notes the exchange where a crash cannot lose it, then goes to the origin. */
@@ -369,6 +402,8 @@ static void start(struct exchange *x, const struct h1_request *r)
         exchange_refuse(x, REASON_HEAD_TOO_LARGE, NULL);
         return;
     }
+    if (charge_begin(x) < 0)
+        return;
     list_insert(&w->young, &x->young);
     exchange_arm(x);
     upstream_begin(x, false);
@@ -377,7 +412,7 @@ static void start(struct exchange *x, const struct h1_request *r)
 void request_begin(struct conn *c)
 {
     const struct h1_request *r = &c->worker->request;
-    bool connect = !c->intercepted && r->form == H1_FORM_AUTHORITY;
+    bool connect = !c->intercepted && !c->captured && r->form == H1_FORM_AUTHORITY;
     struct exchange *x = exchange_new(c, connect ? AUDIT_CONNECT : AUDIT_REQUEST);
     if (!x) {
         conn_close(c, true);

@@ -61,6 +61,15 @@ ssize_t stream_flush(struct stream *s, struct buf *out)
     return total;
 }
 
+int stream_own_address(int fd, struct fetch_address *ret)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+        return -1;
+    return fetch_address_from_sockaddr((struct sockaddr *)&sa, len, ret);
+}
+
 bool stream_has_pending(const struct stream *s)
 {
     return s->tls && tls_has_pending(s->tls);

@@ -1,6 +1,7 @@
 /* Bytes over a descriptor, plain or through TLS, with one set of results (enum tls_result). */
 #pragma once
 #include "base/buf.h"
+#include "fetch/address.h"
 #include "tls/conn.h"
 
 struct stream {
@@ -16,5 +17,7 @@ MUST_USE ssize_t stream_read(struct stream *s, struct buf *in, size_t len);
 /* Writes from the front of the buffer and consumes what went out, until it is empty or the descriptor
  * is full.  Bytes written (0 or more), or TLS_FAILED. */
 MUST_USE ssize_t stream_flush(struct stream *s, struct buf *out);
+/* The address that the peer is connected to, with its port. */
+MUST_USE int stream_own_address(int fd, struct fetch_address *ret);
 /* Bytes that can be read without waiting for the descriptor. */
 bool stream_has_pending(const struct stream *s);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/exchange.h"
+#include "proxy/jail.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -43,8 +44,21 @@ static void accept_one(struct loop_io *io, int events UNUSED)
     struct fetch_address peer;
     if (fetch_address_from_sockaddr((struct sockaddr *)&sa, len, &peer) < 0)
         return;
-    if (conn_new(l->worker, fd, &peer) == 0)
+    if (conn_new(l, fd, &peer) == 0)
         (void)TAKE_FD(fd);
+}
+
+void worker_listener_init(struct listener *l, struct worker *w, int fd)
+{
+    *l = (struct listener){.worker = w, .fd = fd, .ask = -1};
+    loop_io_init(&l->io, w->loop, l->fd, accept_one);
+    loop_deadline_init(&l->retry, w->loop, retry_accept);
+}
+
+void worker_listener_stop(struct listener *l)
+{
+    loop_deadline_clear(&l->retry);
+    loop_io_stop(&l->io);
 }
 
 static int make_listeners(struct worker *w, const struct proxy_setup *setup)
@@ -53,23 +67,17 @@ static int make_listeners(struct worker *w, const struct proxy_setup *setup)
     if (!w->listeners)
         return -1;
     w->listener_count = setup->listener_count;
-    for (size_t i = 0; i < w->listener_count; i++) {
-        struct listener *l = &w->listeners[i];
-        l->worker = w;
-        l->fd = setup->listeners[i];
-        loop_io_init(&l->io, w->loop, l->fd, accept_one);
-        loop_deadline_init(&l->retry, w->loop, retry_accept);
-    }
+    for (size_t i = 0; i < w->listener_count; i++)
+        worker_listener_init(&w->listeners[i], w, setup->listeners[i]);
     return 0;
 }
 
 static void stop_listeners(struct worker *w)
 {
-    for (size_t i = 0; i < w->listener_count; i++) {
-        loop_deadline_clear(&w->listeners[i].retry);
-        loop_io_stop(&w->listeners[i].io);
-    }
+    for (size_t i = 0; i < w->listener_count; i++)
+        worker_listener_stop(&w->listeners[i]);
     w->listener_count = 0;
+    jail_close_ports(w);
 }
 
 /* --- what other threads want --- */
@@ -78,7 +86,7 @@ static void stop_listeners(struct worker *w)
 #define FOREACH_RUNNING(it, c, w)                                                                            \
     LIST_FOREACH (it, &(w)->conns)                                                                           \
         for (struct conn *c = LIST_ENTRY(it, struct conn, node); c; c = NULL)                                \
-            if (c->state == CONN_EXCHANGE && c->exchange->slot)
+            if ((c->state == CONN_EXCHANGE || c->state == CONN_TUNNEL) && c->exchange->slot)
 
 static void use_snapshot(struct worker *w, struct proxy_snapshot *next)
 {
@@ -118,12 +126,14 @@ static void take_inbox(struct loop_wake *wake)
     pthread_mutex_lock(&w->inbox.lock);
     struct proxy_snapshot *snapshot = TAKE(w->inbox.snapshot);
     int keeper = TAKE_FD(w->inbox.keeper);
+    struct jail_order *jails = TAKE(w->inbox.jails);
     bool drain = w->inbox.drain, stop = w->inbox.stop;
     pthread_mutex_unlock(&w->inbox.lock);
     if (snapshot)
         use_snapshot(w, snapshot);
     if (keeper >= 0 && certs_set_keeper(w->certs, keeper) < 0)
         log_error("worker %u: the new keeper does not answer", w->index);
+    jail_take_orders(w, jails);
     if (drain && !w->draining)
         begin_drain(w);
     if (stop)
@@ -222,6 +232,8 @@ int worker_init(struct worker *w, const struct proxy_setup *setup, struct tls_ke
     w->keeper = setup->keepers[w->index];
     w->inflight = setup->inflight;
     w->snapshot = proxy_snapshot_ref(setup->snapshot);
+    list_init(&w->jails);
+    list_init(&w->asking);
     list_init(&w->conns);
     list_init(&w->graveyard);
     list_init(&w->young);
@@ -302,6 +314,7 @@ void worker_join_and_free(struct worker *w)
     if (w->audit)
         close_all(w);
     stop_listeners(w);
+    jail_free_ports(w);
     free(w->listeners);
     certs_free(w->certs);
     fetch_free(w->fetch);
@@ -309,6 +322,7 @@ void worker_join_and_free(struct worker *w)
     audit_port_free(w->audit);
     proxy_snapshot_free(w->snapshot);
     proxy_snapshot_free(w->inbox.snapshot);
+    jail_drop_orders(w->inbox.jails);
     fd_auto_close(&w->inbox.keeper);
     fd_auto_close(&w->keeper);
     blocks_free(&w->blocks);

@@ -19,7 +19,10 @@ struct listener {
     struct loop_io io;
     struct loop_deadline retry; /* after EMFILE: accept again later instead of spinning */
     struct worker *worker;
+    struct jail *jail; /* NULL: of the configuration */
+    bool capture;      /* connections that were meant for somebody else */
     int fd;
+    int ask; /* of a jail: the worker's socket for questions (proxy/client.h) */
 };
 
 /* What other threads want of a worker; taken over at its next wake-up. */
@@ -27,6 +30,7 @@ struct worker_inbox {
     pthread_mutex_t lock;
     struct proxy_snapshot *snapshot; /* NULL: no new one */
     int keeper;                      /* -1: no new one */
+    struct jail_order *jails;        /* newest first */
     bool drain, stop;
 };
 
@@ -53,6 +57,9 @@ struct worker {
     struct loop_deadline tick;
     struct worker_inbox inbox;
 
+    struct list jails;     /* jail_port */
+    struct list asking;    /* clients that wait for an answer */
+    uint64_t asked;        /* questions so far */
     struct list conns;     /* all connections */
     struct list graveyard; /* closed in this turn, freed at its end */
     struct list young;     /* exchanges without an `open` record, oldest first */
@@ -66,6 +73,10 @@ struct worker {
     struct h1_request request;
     struct h1_response response;
 };
+
+/* A listener of this worker; from loop_io_want(&l->io, LOOP_READ) on it accepts. */
+void worker_listener_init(struct listener *l, struct worker *w, int fd);
+void worker_listener_stop(struct listener *l);
 
 MUST_USE int worker_init(struct worker *w, const struct proxy_setup *setup, struct tls_key *leaf, struct err *e);
 MUST_USE int worker_start(struct worker *w, struct audit_log *log, struct tls_key *leaf, struct err *e);

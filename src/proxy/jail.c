@@ -1,0 +1,211 @@
+#include "proxy/jail.h"
+
+#include "base/log.h"
+#include "proxy/client.h"
+#include "proxy/dns_names.h"
+#include "proxy/dns_server.h"
+#include "proxy/worker.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* --- the jail, shared by workers and connections --- */
+
+struct jail *jail_new(const struct proxy_jail *from, unsigned workers)
+{
+    struct jail *j = calloc(1, sizeof *j + from->task.len + 1);
+    struct dns_names *names = dns_names_new();
+    if (!j || !names) {
+        free(j);
+        dns_names_free(names);
+        return NULL;
+    }
+    *j = (struct jail){.refs = 1, .listening = workers, .id = from->id, .ipv6 = from->ipv6, .names = names};
+    memcpy(j->fds, from->fds, sizeof j->fds);
+    memcpy(j->task, from->task.ptr, from->task.len);
+    return j;
+}
+
+struct jail *jail_ref(struct jail *j)
+{
+    atomic_fetch_add_explicit(&j->refs, 1, memory_order_relaxed);
+    return j;
+}
+
+static void close_sockets(struct jail *j)
+{
+    for (size_t i = 0; i < JAIL_SOCKETS; i++)
+        fd_auto_close(&j->fds[i]);
+}
+
+void jail_stops_listening(struct jail *j)
+{
+    if (atomic_fetch_sub(&j->listening, 1) == 1)
+        close_sockets(j);
+}
+
+void jail_free(struct jail *j)
+{
+    if (!j || atomic_fetch_sub_explicit(&j->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    close_sockets(j);
+    dns_names_free(j->names);
+    free(j);
+}
+
+/* --- a worker's part of it --- */
+
+enum { TCP_LISTENERS = JAIL_CAPTURE6 + 1 };
+
+struct jail_port {
+    struct list node; /* of worker->jails */
+    struct worker *worker;
+    struct jail *jail;
+    struct listener listeners[TCP_LISTENERS];
+    struct dns_server *dns; /* NULL: another worker serves it */
+    struct loop_io answers; /* of the supervisor */
+    int ask;
+    bool closed; /* no longer listening */
+};
+
+static void on_answer(struct loop_io *io, int events UNUSED)
+{
+    struct jail_port *p = CONTAINER_OF(io, struct jail_port, answers);
+    if (!client_take_answers(p->worker, p->ask))
+        loop_io_want(&p->answers, 0);
+}
+
+static void listen_on(struct jail_port *p, enum jail_socket which)
+{
+    struct listener *l = &p->listeners[which];
+    if (p->jail->fds[which] < 0)
+        return;
+    worker_listener_init(l, p->worker, p->jail->fds[which]);
+    l->jail = p->jail;
+    l->capture = which == JAIL_CAPTURE4 || which == JAIL_CAPTURE6;
+    l->ask = p->ask;
+    loop_io_want(&l->io, LOOP_READ);
+}
+
+static void close_port(struct jail_port *p)
+{
+    if (p->closed)
+        return;
+    p->closed = true;
+    for (size_t i = 0; i < TCP_LISTENERS; i++)
+        if (p->listeners[i].worker)
+            worker_listener_stop(&p->listeners[i]);
+    dns_server_free(TAKE(p->dns));
+    jail_stops_listening(p->jail);
+}
+
+static void free_port(struct jail_port *p)
+{
+    close_port(p);
+    loop_io_stop(&p->answers);
+    close(p->ask);
+    jail_free(p->jail);
+    list_remove(&p->node);
+    free(p);
+}
+
+static struct jail_port *open_port(struct worker *w, const struct jail_order *order)
+{
+    struct jail_port *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->worker = w;
+    p->jail = order->jail;
+    p->ask = order->ask;
+    list_insert(&w->jails, &p->node);
+    loop_io_init(&p->answers, w->loop, p->ask, on_answer);
+    loop_io_want(&p->answers, LOOP_READ);
+    for (size_t i = 0; i < TCP_LISTENERS; i++)
+        listen_on(p, (enum jail_socket)i);
+    if (order->serves_dns && !(p->dns = dns_server_new(w, p->jail)))
+        log_error("no memory for the name server of jail %u: its programs cannot look names up", p->jail->id);
+    return p;
+}
+
+static void give_up(struct jail_order *order)
+{
+    if (order->jail)
+        jail_stops_listening(order->jail);
+    jail_free(order->jail);
+    fd_auto_close(&order->ask);
+}
+
+static void remove_port(struct worker *w, unsigned id)
+{
+    LIST_FOREACH(it, &w->jails)
+    {
+        struct jail_port *p = LIST_ENTRY(it, struct jail_port, node);
+        if (p->jail->id == id)
+            free_port(p);
+    }
+}
+
+static void take_order(struct worker *w, struct jail_order *order)
+{
+    if (!order->jail)
+        remove_port(w, order->id);
+    else if (w->draining || !open_port(w, order))
+        give_up(order);
+}
+
+/* --- orders --- */
+
+bool jail_order(struct worker *w, struct jail *jail, unsigned id, bool serves_dns, int ask)
+{
+    struct jail_order *order = malloc(sizeof *order);
+    if (!order)
+        return false;
+    *order = (struct jail_order){
+        .jail = jail ? jail_ref(jail) : NULL, .id = id, .serves_dns = serves_dns, .ask = ask};
+    pthread_mutex_lock(&w->inbox.lock);
+    order->next = w->inbox.jails;
+    w->inbox.jails = order;
+    pthread_mutex_unlock(&w->inbox.lock);
+    worker_wake(w);
+    return true;
+}
+
+/* They come newest first. */
+void jail_take_orders(struct worker *w, struct jail_order *orders)
+{
+    struct jail_order *in_order = NULL;
+    while (orders) {
+        struct jail_order *next = orders->next;
+        orders->next = in_order;
+        in_order = orders;
+        orders = next;
+    }
+    while (in_order) {
+        struct jail_order *next = in_order->next;
+        take_order(w, in_order);
+        free(in_order);
+        in_order = next;
+    }
+}
+
+void jail_drop_orders(struct jail_order *orders)
+{
+    while (orders) {
+        struct jail_order *next = orders->next;
+        give_up(orders);
+        free(orders);
+        orders = next;
+    }
+}
+
+void jail_close_ports(struct worker *w)
+{
+    LIST_FOREACH(it, &w->jails)
+    close_port(LIST_ENTRY(it, struct jail_port, node));
+}
+
+void jail_free_ports(struct worker *w)
+{
+    LIST_FOREACH(it, &w->jails)
+    free_port(LIST_ENTRY(it, struct jail_port, node));
+}

@@ -1,0 +1,53 @@
+/* A jail as the data plane knows it: listeners that lie in its network namespace.
+ *
+ * A connection accepted on one of them belongs to the jail's task: there is no token, and nothing to spoof.
+ * Every worker accepts on the TCP listeners; one of them serves DNS.  Connections and workers hold
+ * references. */
+#pragma once
+#include "base/list.h"
+#include "loop/loop.h"
+#include "proxy/proxy.h"
+
+#include <stdatomic.h>
+
+struct jail {
+    _Atomic unsigned refs;
+    _Atomic unsigned listening; /* workers that still use the sockets; the last one closes them */
+    _Atomic bool names_full;    /* said once */
+    unsigned id;
+    bool ipv6;
+    int fds[JAIL_SOCKETS];
+    struct dns_names *names;
+    char task[];
+};
+/* One reference; `workers` will listen. */
+MUST_USE struct jail *jail_new(const struct proxy_jail *from, unsigned workers);
+struct jail *jail_ref(struct jail *j);
+void jail_free(struct jail *j); /* drops one reference */
+/* One worker less uses its sockets. */
+void jail_stops_listening(struct jail *j);
+DEFINE_AUTO(jail)
+
+/* What of the worker belongs to one jail. */
+struct jail_port;
+
+/* In a worker's inbox: a jail to serve (`ask`: the worker's socket to whoever knows its processes; both taken
+ * over), or one that is gone (`jail` NULL). */
+struct jail_order {
+    struct jail_order *next;
+    struct jail *jail;
+    unsigned id;
+    bool serves_dns;
+    int ask;
+};
+
+struct worker;
+/* Any thread; false without memory, and then nothing is taken over. */
+MUST_USE bool jail_order(struct worker *w, struct jail *jail, unsigned id, bool serves_dns, int ask);
+/* The worker's own thread: in the order in which they were given. */
+void jail_take_orders(struct worker *w, struct jail_order *orders);
+void jail_drop_orders(struct jail_order *orders);
+/* Stops listening for all of them; connections go on. */
+void jail_close_ports(struct worker *w);
+/* And nothing else any more either: the worker ends. */
+void jail_free_ports(struct worker *w);
