@@ -1,88 +1,11 @@
-/* From the text of a policy to a snapshot. */
+/* From the texts of a policy to a snapshot. */
 #include "base/crypto.h"
 #include "policy/rule.h"
+#include "policy/sources.h"
 
 #include <stdlib.h>
 
-enum { ARENA_BYTES = 256 << 20, TASK_BYTES = 63 };
-
-/* The keys of a policy as they are read, before rules are compiled. */
-struct source {
-    uint64_t version;
-    struct slice task;
-    unsigned mode;
-    struct expiry expires;
-    struct policy_limits limits;
-    struct policy_jail jail;
-    struct policy_tests tests;
-    const struct node *allow, *deny;
-};
-
-static int read_mode(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
-                     void *field)
-{
-    static const char *const words[] = {"enforce", "monitor", "ask", NULL}; /* as enum policy_mode */
-    const struct schema_key word = {key->name, .words = words};
-    unsigned mode;
-    if (schema_word(ctx, &word, value, &mode) < 0)
-        return -1;
-    if (mode == POLICY_ASK)
-        return schema_fail(ctx, value, "mode `ask` is not supported by this version yet");
-    *(unsigned *)field = mode;
-    return 0;
-}
-
-static int read_version(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
-                        void *field)
-{
-    const struct schema_key number = {key->name};
-    uint64_t version;
-    if (schema_number(ctx, &number, value, &version) < 0)
-        return -1;
-    if (version != 1)
-        return schema_fail(ctx, value, "format %llu is not known; this version of exeat reads format 1",
-                           (unsigned long long)version);
-    *(uint64_t *)field = version;
-    return 0;
-}
-
-/* It stands in credentials, records and file names. */
-static int read_task(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
-                     void *field)
-{
-    const struct schema_key text = {key->name, .max = TASK_BYTES};
-    struct slice task;
-    if (schema_text(ctx, &text, value, &task) < 0)
-        return -1;
-    for (size_t i = 0; i < task.len; i++) {
-        char c = ascii_lower(task.ptr[i]);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !strchr("._-", c))
-            return schema_fail(ctx, value, "`task` has letters, digits, \".\", \"_\" and \"-\" only");
-    }
-    *(struct slice *)field = task;
-    return 0;
-}
-
-static const struct schema_key policy_keys[] = {
-    {"exeat", read_version, offsetof(struct source, version), .required = true},
-    {"task", read_task, offsetof(struct source, task)},
-    {"mode", read_mode, offsetof(struct source, mode)},
-    {"expires", expires_read, offsetof(struct source, expires)},
-    {"allow", schema_node, offsetof(struct source, allow)},
-    {"deny", schema_node, offsetof(struct source, deny)},
-    {"extends", schema_later, 0},
-    {"limits", limits_read, offsetof(struct source, limits)},
-    {"hold", schema_later, 0},
-    {"files", jail_read_files, offsetof(struct source, jail)},
-    {"environment", jail_read_environment, offsetof(struct source, jail)},
-    {"services", jail_read_services, offsetof(struct source, jail)},
-    {"publish", jail_read_publish, offsetof(struct source, jail)},
-    {"cache", jail_read_cache, offsetof(struct source, jail)},
-    {"network", jail_read_network, offsetof(struct source, jail)},
-    {"jail", jail_read_jail, offsetof(struct source, jail)},
-    {"tests", tests_read, offsetof(struct source, tests)},
-};
-static const struct schema policy_schema = SCHEMA("a policy", struct source, policy_keys);
+enum { ARENA_BYTES = 256 << 20 };
 
 int policy_on_free(struct policy *p, void (*drop)(void *what), void *what)
 {
@@ -109,8 +32,9 @@ static int check_list(struct schema_ctx *ctx, const char *key, const struct node
     return schema_mismatch(ctx, key, list, "a list of rules");
 }
 
-static int read_rules(struct schema_ctx *ctx, struct policy *p, const struct node *list, bool deny)
+static int read_rules(struct schema_ctx *ctx, struct policy *p, const struct source *s, bool deny)
 {
+    const struct node *list = deny ? s->keys.deny : s->keys.allow;
     int result = 0;
     if (!rules_in(list))
         return 0;
@@ -120,8 +44,10 @@ static int read_rules(struct schema_ctx *ctx, struct policy *p, const struct nod
         if (!rule)
             return schema_fail(ctx, value, "out of memory");
         rule->policy = p;
+        rule->origin = s->origin;
         rule->deny = deny;
         rule->order = (unsigned)p->rule_count;
+        rule->number = ++s->origin->rules;
         if (rule_read(ctx, value, rule) < 0)
             result = -1;
         p->rules[p->rule_count++] = rule;
@@ -137,17 +63,12 @@ static bool stands_before(const struct node *a, const struct node *b)
 /* In the order of the file, whichever list comes first there. */
 static int read_lists(struct schema_ctx *ctx, struct policy *p, const struct source *s)
 {
-    size_t total = rules_in(s->allow) + rules_in(s->deny);
-    if (check_list(ctx, "allow", s->allow) < 0 || check_list(ctx, "deny", s->deny) < 0)
+    const struct source_keys *k = &s->keys;
+    if (check_list(ctx, "allow", k->allow) < 0 || check_list(ctx, "deny", k->deny) < 0)
         return -1;
-    if (total > CAP_RULES)
-        return problems_add(ctx->problems, 0, 0, "more than %d rules", CAP_RULES);
-    p->rules = arena_array(&p->arena, total + 1, sizeof *p->rules);
-    if (!p->rules)
-        return problems_add(ctx->problems, 0, 0, "out of memory");
-    bool deny_first = stands_before(s->deny, s->allow);
-    int first = read_rules(ctx, p, deny_first ? s->deny : s->allow, deny_first);
-    int second = read_rules(ctx, p, deny_first ? s->allow : s->deny, !deny_first);
+    bool deny_first = stands_before(k->deny, k->allow);
+    int first = read_rules(ctx, p, s, deny_first);
+    int second = read_rules(ctx, p, s, !deny_first);
     return first < 0 || second < 0 ? -1 : 0;
 }
 
@@ -158,16 +79,17 @@ static int compare_names(const void *a, const void *b)
     return order ? order : (x->order > y->order) - (x->order < y->order);
 }
 
-/* Records and messages speak of a rule by its name alone. */
-static int check_names(struct schema_ctx *ctx, struct policy *p)
+/* Records and messages speak of a rule by its name and file. */
+static int check_names(struct schema_ctx *ctx, struct policy *p, size_t from)
 {
     int result = 0;
-    struct policy_rule **sorted = arena_array(&p->arena, p->rule_count + 1, sizeof *sorted);
+    size_t count = p->rule_count - from;
+    struct policy_rule **sorted = arena_array(&p->arena, count + 1, sizeof *sorted);
     if (!sorted)
         return problems_add(ctx->problems, 0, 0, "out of memory");
-    memcpy(sorted, p->rules, p->rule_count * sizeof *sorted);
-    qsort(sorted, p->rule_count, sizeof *sorted, compare_names);
-    for (size_t i = 1; i < p->rule_count; i++)
+    memcpy(sorted, p->rules + from, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, compare_names);
+    for (size_t i = 1; i < count; i++)
         if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
             result = problems_add(ctx->problems, sorted[i]->line, sorted[i]->column,
                                   "the name \"%s\" is taken by the rule in line %u", sorted[i]->name,
@@ -202,54 +124,116 @@ static int build_index(struct schema_ctx *ctx, struct policy *p)
     return 0;
 }
 
-/* A file without anything in it is a policy that allows nothing. */
-static int read_source(struct schema_ctx *ctx, const struct node *root, const char *default_task,
-                       struct policy *p)
+/* Every rule of every file; names are unique in each. */
+static int read_sources(struct schema_ctx *ctx, struct policy *p, const struct sources *all)
 {
-    struct source s = {.mode = POLICY_ENFORCE, .expires = EXPIRES_NEVER, .jail = JAIL_DEFAULT};
-    int top = root ? schema_decode(ctx, &policy_schema, root, &s) : 0;
-    if (root && root->kind != NODE_MAPPING)
-        return -1;
-    if (read_lists(ctx, p, &s) < 0 || top < 0)
-        return -1;
-    struct slice task = s.task.ptr ? s.task : arena_slice(&p->arena, slice_str(default_task));
+    size_t total = 0;
+    for (const struct source *s = all->first; s; s = s->next)
+        total += rules_in(s->keys.allow) + rules_in(s->keys.deny);
+    if (total > CAP_RULES)
+        return problems_add(ctx->problems, 0, 0, "more than %d rules", CAP_RULES);
+    p->rules = arena_array(&p->arena, total + 1, sizeof *p->rules);
+    if (!p->rules)
+        return problems_add(ctx->problems, 0, 0, "out of memory");
+    int result = 0;
+    for (const struct source *s = all->first; s; s = s->next) {
+        size_t from = p->rule_count;
+        ctx->problems->file = s->origin->file;
+        if (read_lists(ctx, p, s) < 0 || check_names(ctx, p, from) < 0)
+            result = -1;
+        limits_narrow(&p->limits, &s->keys.limits);
+    }
+    ctx->problems->file = p->file;
+    return result;
+}
+
+/* What speaks of the whole comes from the policy itself. */
+static int take_keys(struct schema_ctx *ctx, struct policy *p, const struct source_keys *k,
+                     const char *default_task)
+{
+    struct slice task = k->task.ptr ? k->task : arena_slice(&p->arena, slice_str(default_task));
     if (!task.ptr)
         return problems_add(ctx->problems, 0, 0, "out of memory");
     p->task = task.ptr;
-    p->mode = (enum policy_mode)s.mode;
-    p->expires = s.expires;
-    p->limits = s.limits;
-    p->jail = s.jail;
-    p->tests = s.tests;
-    return check_names(ctx, p) < 0 || build_index(ctx, p) < 0 ? -1 : 0;
+    p->mode = (enum policy_mode)k->mode;
+    p->expires = k->expires;
+    p->jail = k->jail;
+    p->tests = k->tests;
+    return 0;
 }
 
-static int start(struct policy *p, const char *file, struct slice text, struct problems *problems)
+static int list_origins(struct policy *p, const struct sources *all)
+{
+    p->origins = arena_array(&p->arena, all->count + 1, sizeof *p->origins);
+    for (const struct source *s = all->first; p->origins && s; s = s->next)
+        p->origins[p->origin_count++] = s->origin;
+    return p->origins ? 0 : -1;
+}
+
+/* SHA-256 of the text alone, or with a line for every other text that went in. */
+static int make_digest(struct policy *p, struct slice text, const struct sources *all)
 {
     uint8_t digest[SHA256_BYTES];
-    p->file = arena_slice(&p->arena, slice_str(file)).ptr;
-    if (!p->file || crypto_sha256(text, digest) < 0)
-        return problems_add(problems, 0, 0, "out of memory");
+    AUTO_BUF both = BUF_INIT(CAP_DOCUMENT_BYTES + all->seen.max);
+    struct slice seen = buf_slice(&all->seen);
+    if (seen.len && (buf_append(&both, text) < 0 || buf_append(&both, seen) < 0))
+        return -1;
+    if (crypto_sha256(seen.len ? buf_slice(&both) : text, digest) < 0)
+        return -1;
     crypto_hex(digest, sizeof digest, p->digest);
     return 0;
 }
 
-int policy_compile(const char *file, struct slice text, const char *default_task, policy_report *report,
-                   void *report_arg, struct policy **ret_policy, struct err *e)
+static int compile(struct schema_ctx *ctx, const struct policy_source *from, struct sources *all,
+                   struct policy *p)
 {
-    struct problems problems = {.file = file, .report = report, .report_arg = report_arg, .first = e};
-    AUTO(document) *doc = NULL;
+    p->file = arena_slice(&p->arena, slice_str(from->file)).ptr;
+    if (!p->file)
+        return problems_add(ctx->problems, 0, 0, "out of memory");
+    int read = sources_read(ctx, from, all);
+    if (read_sources(ctx, p, all) < 0 || read < 0)
+        return -1;
+    if (list_origins(p, all) < 0 || make_digest(p, from->text, all) < 0)
+        return problems_add(ctx->problems, 0, 0, "out of memory");
+    const char *task = from->default_task ? from->default_task : "";
+    return take_keys(ctx, p, &all->first->keys, task) < 0 ? -1 : build_index(ctx, p);
+}
+
+int policy_compile_source(const struct policy_source *from, policy_report *report, void *report_arg,
+                          struct policy **ret_policy, struct err *e)
+{
+    struct problems problems = {.file = from->file, .report = report, .report_arg = report_arg, .first = e};
     AUTO(policy) *p = calloc(1, sizeof *p);
     if (!p)
         return problems_add(&problems, 0, 0, "out of memory");
     atomic_init(&p->refs, 1);
     p->arena = ARENA_INIT(ARENA_BYTES);
     struct schema_ctx ctx = {&p->arena, &problems};
-    if (start(p, file, text, &problems) < 0 || document_parse(text, &problems, &doc) < 0 ||
-        read_source(&ctx, doc->root, default_task ? default_task : "", p) < 0)
-        return -1;
-    *ret_policy = TAKE(p);
-    return 0;
+    struct sources all;
+    int result = compile(&ctx, from, &all, p);
+    sources_clear(&all);
+    if (result == 0)
+        *ret_policy = TAKE(p);
+    return result;
+}
+
+int policy_compile(const char *file, struct slice text, const char *default_task, policy_report *report,
+                   void *report_arg, struct policy **ret_policy, struct err *e)
+{
+    const struct policy_source from = {.file = file, .text = text, .default_task = default_task};
+    return policy_compile_source(&from, report, report_arg, ret_policy, e);
+}
+
+void policy_gather(const struct policy_source *from)
+{
+    struct arena arena = ARENA_INIT(ARENA_BYTES);
+    struct problems unheard = {.file = from->file};
+    struct schema_ctx ctx = {&arena, &unheard};
+    struct sources all;
+    if (sources_read(&ctx, from, &all) < 0)
+        unheard.count++; /* whoever compiles the same texts is told */
+    sources_clear(&all);
+    arena_free(&arena);
 }
 
 struct policy *policy_ref(struct policy *p)

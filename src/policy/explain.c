@@ -91,7 +91,7 @@ static int add_part(enum policy_part part, const struct http_target *target,
 
 static int add_rule(const char *label, const struct policy_rule *r, struct buf *out)
 {
-    return buf_printf(out, "\n%s: \"%s\" (%s:%u)", label, r->name, r->policy->file, r->line);
+    return buf_printf(out, "\n%s: \"%s\" (%s:%u)", label, r->name, r->origin->file, r->line);
 }
 
 /* The rule's own, or else the policy's. */

@@ -13,6 +13,8 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/cond_query.c \
 	%D%/cond_scheme.c \
 	%D%/conds.def \
+	%D%/covers.c \
+	%D%/covers.h \
 	%D%/diff.c \
 	%D%/diff.h \
 	%D%/escapes.c \
@@ -32,25 +34,38 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/jail_show.c \
 	%D%/limits.c \
 	%D%/limits.h \
+	%D%/lint.c \
+	%D%/lint.h \
 	%D%/match.c \
 	%D%/model.h \
 	%D%/nets.c \
 	%D%/nets.h \
 	%D%/oneline.c \
 	%D%/oneline.h \
+	%D%/parts.c \
+	%D%/parts.h \
 	%D%/passthrough.c \
 	%D%/passthrough.h \
 	%D%/patterns.c \
 	%D%/patterns.h \
 	%D%/policy.c \
 	%D%/policy.h \
+	%D%/preset.c \
+	%D%/preset.h \
+	%D%/preset_expand.c \
+	%D%/preset_values.c \
 	%D%/reason.c \
 	%D%/reason.h \
 	%D%/reasons.def \
 	%D%/rule.c \
 	%D%/rule.h \
+	%D%/shared_hosts.def \
 	%D%/show.c \
 	%D%/show.h \
+	%D%/source_keys.c \
+	%D%/source_keys.h \
+	%D%/sources.c \
+	%D%/sources.h \
 	%D%/tests.c \
 	%D%/tests.h
 

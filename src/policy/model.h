@@ -10,12 +10,26 @@
 
 #include <stdatomic.h>
 
+/* Where rules come from: the policy itself, a file that it extends, or a preset. */
+enum origin_kind { ORIGIN_TOP, ORIGIN_FILE, ORIGIN_PRESET };
+
+struct policy_origin {
+    enum origin_kind kind;
+    const char *file;             /* for records and messages: ".exeat.yaml", "team.yaml", "preset:npm" */
+    const char *preset;           /* its name */
+    const char *values;           /* of a preset's parameters, for show; NULL: none */
+    struct policy_nets addresses; /* of a preset's allow rules, by the policy's word */
+    unsigned rules;               /* so far */
+};
+
 struct policy_rule {
     struct policy *policy;
+    const struct policy_origin *origin;
     const char *name;
     const char *message; /* of a deny rule; NULL where none is written */
     unsigned line, column;
-    unsigned order; /* in the file, allow and deny rules together, from 0 */
+    unsigned order;  /* in the policy with all it extends, allow and deny rules together, from 0 */
+    unsigned number; /* in its file, from 1 */
     bool deny;
     bool broad;                   /* a wildcard over a public suffix is meant */
     bool encoded_slash;           /* of an allow rule: also speaks of paths with %2F */
@@ -44,7 +58,9 @@ struct policy {
     struct policy_tests tests;
     bool needs_headers, has_passthrough;
     char digest[65];
-    struct policy_rule **rules; /* in file order */
+    struct policy_origin **origins; /* in the order of their rules; the first is the policy itself */
+    size_t origin_count;
+    struct policy_rule **rules; /* in the order of the files, and in each in its order */
     size_t rule_count;
     struct host_index index;
     struct policy_cleanup *cleanups;

@@ -39,7 +39,7 @@ bool policy_needs_headers(const struct policy *p)
 void policy_rule_info(const struct policy_rule *r, struct policy_rule_info *ret)
 {
     *ret = (struct policy_rule_info){
-        .name = r->name, .file = r->policy->file, .line = r->line, .message = r->message, .deny = r->deny};
+        .name = r->name, .file = r->origin->file, .line = r->line, .message = r->message, .deny = r->deny};
 }
 
 uint64_t policy_rule_body_max(const struct policy_rule *r)

@@ -39,14 +39,38 @@ uint64_t policy_rule_body_max(const struct policy_rule *r);
 /* `tls: passthrough` (policy/passthrough.h): what the rule allows is not terminated, and not inspected. */
 bool policy_rule_passthrough(const struct policy_rule *r);
 
-/* Compiles one document.  `file` is the name for messages; `text` the bytes of the file.
- * `default_task` is used where the policy names none.
+/* A policy's text, and where the texts that it extends come from. */
+enum policy_text_kind {
+    POLICY_TEXT_FILE,       /* by its path, made of the extending file's name and the path that it writes */
+    POLICY_TEXT_PRESET,     /* by name */
+    POLICY_TEXT_REGISTRIES, /* what a tool's own configuration says, by the tool's name: lines of URL, tab,
+                             * where it was found; "" for nothing */
+};
+/* The text lives until the call that asked for it returns.  -1 with why in *e. */
+typedef int policy_lookup(void *arg, enum policy_text_kind kind, const char *name, struct slice *ret_text,
+                          struct err *e);
+
+struct policy_source {
+    const char *file; /* the name for messages */
+    struct slice text;
+    const char *default_task; /* where the policy names none */
+    policy_lookup *lookup;    /* NULL: `extends` is an error */
+    void *lookup_arg;
+};
+
+/* Compiles a policy with all that it extends.
  * Every error found is reported as "file:line:column: …" through `report` (which may be NULL) and the
  * first is also in *e.  ret_policy has one reference. */
 typedef void policy_report(void *arg, const char *file, unsigned line, unsigned column, const char *message);
+MUST_USE int policy_compile_source(const struct policy_source *from, policy_report *report, void *report_arg,
+                                   struct policy **ret_policy, struct err *e);
+/* One that extends nothing. */
 MUST_USE int policy_compile(const char *file, struct slice text, const char *default_task,
                             policy_report *report, void *report_arg, struct policy **ret_policy,
                             struct err *e);
+/* Looks up all that policy_compile_source will look up, and says nothing: for who must have the texts first.
+ */
+void policy_gather(const struct policy_source *from);
 struct policy *policy_ref(struct policy *p);
 void policy_free(struct policy *p); /* drops one reference; any thread */
 DEFINE_AUTO(policy)
@@ -54,7 +78,8 @@ DEFINE_AUTO(policy)
 const char *policy_task(const struct policy *p);
 enum policy_mode policy_mode(const struct policy *p);
 const char *policy_file(const struct policy *p);
-/* SHA-256 of the text, lower-case hex: which policy was in force, for records. */
+/* SHA-256, lower-case hex, of the text, or of that and all texts that it extends: which policy was in force.
+ */
 const char *policy_digest(const struct policy *p);
 size_t policy_rule_count(const struct policy *p);
 /* In file order, allow and deny rules together; i < policy_rule_count. */

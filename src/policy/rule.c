@@ -121,7 +121,7 @@ static int finish(struct schema_ctx *ctx, const struct node *at, struct policy_r
     rule->encoded_slash |= rule->passthrough;
     rule->policy->has_passthrough |= rule->passthrough;
     if (!rule->name)
-        rule->name = arena_printf(ctx->arena, "rule %u", rule->order + 1);
+        rule->name = arena_printf(ctx->arena, "rule %u", rule->number);
     return rule->name ? result : schema_fail(ctx, at, "out of memory");
 }
 
@@ -130,6 +130,28 @@ static bool is_broad(const struct node *mapping)
 {
     const struct node *value = mapping->kind == NODE_MAPPING ? node_get(mapping, SLICE("broad")) : NULL;
     return value && value->kind == NODE_SCALAR && slice_eq(value->text, SLICE("true"));
+}
+
+static int own_word(struct schema_ctx *ctx, const struct node *mapping, const char *key)
+{
+    const struct node *value = node_get(mapping, slice_str(key));
+    return schema_fail(ctx, value ? value->key : mapping, "`%s` counts only in the policy itself", key);
+}
+
+/* What widens is the policy's own word (interfaces.md 1, Trust).  Presets come with exeat: their `broad`
+ * counts. */
+static int check_origin(struct schema_ctx *ctx, const struct policy_rule *rule, const struct node *mapping)
+{
+    int result = 0;
+    if (rule->origin->kind == ORIGIN_TOP)
+        return 0;
+    if (rule->addresses.count)
+        result = own_word(ctx, mapping, "addresses");
+    if (rule->passthrough)
+        result = own_word(ctx, mapping, "tls");
+    if (rule->broad && rule->origin->kind == ORIGIN_FILE)
+        result = own_word(ctx, mapping, "broad");
+    return result;
 }
 
 int rule_read(struct schema_ctx *ctx, const struct node *value, struct policy_rule *rule)
@@ -144,7 +166,9 @@ int rule_read(struct schema_ctx *ctx, const struct node *value, struct policy_ru
         return -1;
     rule->broad = is_broad(mapping);
     if (schema_decode(ctx, &rule_schema, mapping, rule) < 0 ||
-        (rule->passthrough && passthrough_check(ctx, mapping) < 0))
+        (rule->passthrough && passthrough_check(ctx, mapping) < 0) || check_origin(ctx, rule, mapping) < 0)
         return -1;
+    if (!rule->deny && rule->origin->kind == ORIGIN_PRESET)
+        rule->addresses = rule->origin->addresses;
     return finish(ctx, value, rule);
 }

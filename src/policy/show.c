@@ -184,7 +184,7 @@ static void json_others(const struct policy_rule *r, struct json *j)
 
 static int show_rule(const struct policy_rule *r, struct buf *out)
 {
-    if (buf_printf(out, "\n%s \"%s\" (%s:%u)\n", r->deny ? "deny" : "allow", r->name, r->policy->file,
+    if (buf_printf(out, "\n%s \"%s\" (%s:%u)\n", r->deny ? "deny" : "allow", r->name, r->origin->file,
                    r->line) < 0)
         return -1;
     for (enum policy_part p = 0; p < PART_COUNT; p++) {
@@ -213,7 +213,7 @@ static void json_rule(const struct policy_rule *r, struct json *j)
 {
     json_object(j);
     json_kv_str(j, "name", r->name);
-    json_kv_str(j, "file", r->policy->file);
+    json_kv_str(j, "file", r->origin->file);
     json_kv_int(j, "line", r->line);
     json_kv_str(j, "action", r->deny ? "deny" : "allow");
     for (enum policy_part p = 0; p < PART_COUNT; p++)

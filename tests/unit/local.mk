@@ -52,8 +52,10 @@ fetch_client = %D%/fetch_client.c %D%/fetch_client.h %D%/fetch_world.c %D%/fetch
 %C%_test_fetch_tls_SOURCES = $(fetch_client) %D%/test_fetch_tls.c
 %C%_test_http_h1_SOURCES = %D%/http_cases.c %D%/http_cases.h %D%/test_http_h1.c
 %C%_test_http_target_SOURCES = %D%/http_cases.c %D%/http_cases.h %D%/test_http_target.c
-%C%_test_policy_cases_SOURCES = %D%/test_policy_cases.c %D%/case_files.c %D%/case_files.h
-%C%_test_policy_errors_SOURCES = %D%/test_policy_errors.c %D%/case_files.c %D%/case_files.h
+%C%_test_policy_cases_SOURCES = %D%/test_policy_cases.c %D%/case_files.c %D%/case_files.h \
+	%D%/policy_texts.c %D%/policy_texts.h
+%C%_test_policy_errors_SOURCES = %D%/test_policy_errors.c %D%/case_files.c %D%/case_files.h \
+	%D%/policy_texts.c %D%/policy_texts.h
 %C%_test_proxy_certs_SOURCES = %D%/test_proxy_certs.c %D%/tls_fixture.c %D%/tls_fixture.h
 proxy_world = \
 	%D%/audit_fixture.c \

@@ -1,10 +1,12 @@
 /* Judges the requests of tests/cases/policy: a line `METHOD URL [OPTION]...` or `CONNECT host:port
  * [now=TIME]` in `requests`, with body=SIZE or body=?, type=TYPE, now=TIME, a field=NAME:VALUE or
  * dropped=NAME:VALUE each, and `fields=?` where they are not known; and in `expected` what comes of it:
- * `VERDICT REASON RULE[ opaque]`, "-" for none; the rule is the one that decided or the nearest. */
+ * `VERDICT REASON RULE[ opaque][ @FILE]`, "-" for none; the rule is the one that decided or the nearest, FILE
+ * where it stands if not in policy.yaml itself.  What the policies extend lies in tests/cases/extends. */
 #include "case_files.h"
 #include "policy/expires.h"
 #include "policy/policy.h"
+#include "policy_texts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -104,12 +106,14 @@ static enum http_fault judge(const struct policy *p, struct arena *arena, struct
 
 static void describe(const struct verdict *v, char ret[LINE_BYTES])
 {
-    struct policy_rule_info info = {.name = "-"};
+    struct policy_rule_info info = {.name = "-", .file = "policy.yaml"};
     const struct policy_rule *rule = v->rule ? v->rule : v->nearest;
     if (rule)
         policy_rule_info(rule, &info);
-    snprintf(ret, LINE_BYTES, "%s %s %s%s", v->kind == VERDICT_ALLOW ? "allow" : "block",
-             v->reason == REASON_NONE ? "-" : reason_id(v->reason), info.name, v->opaque ? " opaque" : "");
+    bool own = strcmp(info.file, "policy.yaml") == 0;
+    snprintf(ret, LINE_BYTES, "%s %s %s%s%s%s", v->kind == VERDICT_ALLOW ? "allow" : "block",
+             v->reason == REASON_NONE ? "-" : reason_id(v->reason), info.name, v->opaque ? " opaque" : "",
+             own ? "" : " @", own ? "" : info.file);
 }
 
 /* What holds for every verdict, whatever the case is about. */
@@ -150,8 +154,11 @@ static void requests_are_judged_as_expected(void **state)
     case_read(*state, "policy.yaml", &text);
     case_read(*state, "requests", &requests);
     case_read(*state, "expected", &expected);
-    if (policy_compile("policy.yaml", buf_slice(&text), "task", NULL, NULL, &policy, &e) < 0)
+    struct policy_texts texts = {.count = 0};
+    const struct policy_source from = {"policy.yaml", buf_slice(&text), "task", policy_texts_find, &texts};
+    if (policy_compile_source(&from, NULL, NULL, &policy, &e) < 0)
         fail_msg("%s", e.text);
+    policy_texts_clear(&texts);
     struct slice in = buf_slice(&requests), out = buf_slice(&expected), request, wanted;
     while (slice_next(&in, '\n', &request) && request.len) {
         assert_true(slice_next(&out, '\n', &wanted));
