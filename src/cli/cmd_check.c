@@ -7,10 +7,10 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/commands.h"
+#include "cli/judging.h"
 #include "cli/options.h"
 #include "cli/project.h"
 #include "config/schema.h"
-#include "http/chars.h"
 #include "http/fields.h"
 #include "policy/explain.h"
 
@@ -49,68 +49,11 @@ static const struct option_usage usage = {
 };
 
 struct check {
-    const struct policy *policy;
-    bool absent; /* there is no policy file */
-    bool json;
-    struct request_facts facts; /* of every input: all but the method */
+    struct judging judging;
     struct http_headers headers;
+    bool json;
     int exit;
 };
-
-struct judgement {
-    struct slice method, url;
-    struct http_target target;
-    struct buf canonical; /* empty where there is none */
-    const char *detail;   /* of a malformed request; else NULL */
-    bool malformed;
-    struct verdict verdict;
-};
-
-/* ---- judging ---- */
-
-static void refuse(struct judgement *j, enum reason reason, const char *detail)
-{
-    j->verdict = (struct verdict){.kind = VERDICT_BLOCK, .reason = reason};
-    j->detail = detail;
-    j->malformed = true;
-}
-
-/* What the proxy refuses whatever the policy says: another Host, an upgrade. */
-static enum reason judge_fields(const struct check *c, struct arena *arena, const struct http_target *target)
-{
-    const struct http_header *host = http_headers_find(&c->headers, HTTP_H_HOST);
-    struct http_authority named;
-    if (host && (http_authority_parse(arena, host->value, http_scheme_port(target->scheme), &named, NULL) < 0 ||
-                 !http_authority_eq(&named, &target->authority)))
-        return REASON_AUTHORITY_MISMATCH;
-    return http_headers_find(&c->headers, HTTP_H_UPGRADE) ? REASON_UPGRADE_DENIED : REASON_NONE;
-}
-
-static void judge(const struct check *c, struct arena *arena, struct judgement *j)
-{
-    struct http_problem problem = {0};
-    struct request_facts facts = c->facts;
-    facts.method = j->method;
-    if (j->method.len == 0 || j->method.len > CAP_METHOD_BYTES || !http_all(j->method, CH_TOKEN)) {
-        refuse(j, REASON_MALFORMED_REQUEST, "the method is not a token");
-        return;
-    }
-    if (http_url_parse(arena, j->url, &j->target, &problem) < 0) {
-        refuse(j, reason_of_fault(problem.fault), problem.detail);
-        return;
-    }
-    if (http_target_print(&j->target, &j->canonical) < 0) {
-        refuse(j, REASON_MALFORMED_REQUEST, "the URL is too long");
-        return;
-    }
-    enum reason denied = judge_fields(c, arena, &j->target);
-    if (c->absent)
-        j->verdict = (struct verdict){.kind = VERDICT_BLOCK, .reason = REASON_POLICY_UNAVAILABLE};
-    else
-        policy_match(c->policy, &j->target, &facts, &j->verdict);
-    if (denied != REASON_NONE && j->verdict.kind == VERDICT_ALLOW)
-        j->verdict = (struct verdict){.kind = VERDICT_BLOCK, .reason = denied};
-}
 
 /* ---- output ---- */
 
@@ -165,20 +108,9 @@ static int write_json(const struct check *c, const struct judgement *r, struct b
     json_rule(&j, "rule", v->rule);
     json_rule(&j, "nearest", v->nearest);
     json_mismatch(&j, v->mismatch);
-    json_kv_str(&j, "mode", mode_names[policy_mode(c->policy)]);
+    json_kv_str(&j, "mode", mode_names[policy_mode(c->judging.policy)]);
     json_object_end(&j);
     return j.failed ? -1 : buf_append(out, SLICE("\n"));
-}
-
-/* What came in may hold anything: it is shown as JSON text where it has no canonical form. */
-static int write_request(const struct judgement *r, struct buf *out)
-{
-    if (!r->malformed)
-        return buf_printf(out, "%.*s %.*s", SLICE_FMT(r->method), SLICE_FMT(buf_slice(&r->canonical)));
-    struct json j = JSON_INIT(out);
-    json_slice(&j, r->method);
-    json_slice(&j, r->url);
-    return j.failed ? -1 : 0;
 }
 
 /* Whether a rule in one line says all that is missing: it has no word for these. */
@@ -210,7 +142,7 @@ static int write_suggestion(const struct judgement *r, struct buf *out)
 
 static int explain(const struct check *c, const struct judgement *r, struct buf *out)
 {
-    struct request_facts facts = c->facts;
+    struct request_facts facts = c->judging.facts;
     facts.method = r->method;
     if (r->malformed)
         return buf_printf(out, "%s\n%s", reason_sentence(r->verdict.reason), r->detail ? r->detail : "");
@@ -223,7 +155,7 @@ static int write_text(const struct check *c, const struct judgement *r, struct b
 {
     const struct verdict *v = &r->verdict;
     AUTO_BUF why = BUF_INIT(OUTPUT_BYTES / 2);
-    if (buf_printf(out, "%s ", verdict_names[v->kind]) < 0 || write_request(r, out) < 0)
+    if (buf_printf(out, "%s ", verdict_names[v->kind]) < 0 || judgement_print(r, out) < 0)
         return -1;
     if (v->reason != REASON_NONE &&
         buf_printf(out, ": %s (%u)", reason_id(v->reason), reason_status(v->reason)) < 0)
@@ -252,8 +184,8 @@ static void check_one(struct check *c, struct slice method, struct slice url)
 {
     struct arena arena = ARENA_INIT(1 << 20);
     AUTO_BUF out = BUF_INIT(OUTPUT_BYTES);
-    struct judgement r = {.method = method, .url = url, .canonical = BUF_INIT(LINE_BYTES * 2)};
-    judge(c, &arena, &r);
+    struct judgement r;
+    judge_request(&c->judging, &arena, method, url, &r);
     note_exit(c, &r.verdict);
     if ((c->json ? write_json(c, &r, &out) : write_text(c, &r, &out)) < 0) {
         fprintf(stderr, "exeat check: the answer is too long to print\n");
@@ -261,7 +193,7 @@ static void check_one(struct check *c, struct slice method, struct slice url)
     } else {
         fwrite(out.data + out.start, 1, buf_len(&out), stdout);
     }
-    buf_free(&r.canonical);
+    judgement_clear(&r);
     arena_free(&arena);
 }
 
@@ -318,7 +250,7 @@ static int read_facts(const struct check_options *o, struct check *c)
     const struct http_header *type = http_headers_find_name(&c->headers, SLICE("content-type"));
     if (o->body_size && schema_parse_size(slice_str(o->body_size), &size) < 0)
         return options_wrong("check", "--body-size: write bytes, or 64KiB, 1MiB");
-    c->facts = (struct request_facts){
+    c->judging.facts = (struct request_facts){
         .has_body = o->body_size ? size > 0 : o->type != NULL,
         .body_size = o->body_size ? (int64_t)size
                      : o->type    ? -1
@@ -369,7 +301,7 @@ static int run(const struct check_options *o, char **words)
     int loaded = load(o, &policy);
     if (loaded < 0)
         return EXIT_ERROR;
-    struct check c = {.policy = policy, .absent = loaded == 1, .json = o->json};
+    struct check c = {.judging = {.policy = policy, .absent = loaded == 1}, .json = o->json};
     if (read_headers(&o->headers, &text, &c.headers) != 0 || read_facts(o, &c) != 0)
         return EXIT_ERROR;
     if (words[1])

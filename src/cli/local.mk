@@ -4,6 +4,7 @@ noinst_LIBRARIES += %D%/libcli.a
 %C%_libcli_a_SOURCES = \
 	%D%/cmd_ca.c \
 	%D%/cmd_check.c \
+	%D%/cmd_doctor.c \
 	%D%/cmd_env.c \
 	%D%/cmd_log.c \
 	%D%/cmd_policy.c \
@@ -15,14 +16,21 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/commands.h \
 	%D%/daemon_config.c \
 	%D%/daemon_config.h \
+	%D%/doctor.def \
 	%D%/help.c \
 	%D%/help.h \
+	%D%/judging.c \
+	%D%/judging.h \
 	%D%/log_line.c \
 	%D%/log_line.h \
 	%D%/logs.c \
 	%D%/logs.h \
 	%D%/options.c \
 	%D%/options.h \
+	%D%/policy_actions.h \
+	%D%/policy_lint.c \
+	%D%/policy_replay.c \
+	%D%/policy_test.c \
 	%D%/printable.c \
 	%D%/printable.h \
 	%D%/project.c \
@@ -38,6 +46,7 @@ man1_PAGES = \
 	%D%/man/exeat.1 \
 	%D%/man/exeat-ca.1 \
 	%D%/man/exeat-check.1 \
+	%D%/man/exeat-doctor.1 \
 	%D%/man/exeat-env.1 \
 	%D%/man/exeat-log.1 \
 	%D%/man/exeat-policy.1 \

@@ -46,8 +46,9 @@ void project_policy_clear(struct project_policy *p);
 /* Reads the file that --policy names, or (NULL) the project's own, and what it extends.  `dir` as above.
  * 1 where the project has none: then there are no files. */
 MUST_USE int project_policy_read(const char *policy, const char *dir, struct project_policy *ret, struct err *e);
-/* Compiles what was read; problems are printed.  Without files: a policy that allows nothing. */
-MUST_USE int project_policy_compile(const struct project_policy *p, const char *task, struct policy **ret_policy);
+/* Compiles what was read.  Without files: a policy that allows nothing. */
+MUST_USE int project_policy_compile(const struct project_policy *p, const char *task, policy_report *report,
+                                    void *report_arg, struct policy **ret_policy);
 
 /* Prints "file:line:column: message" on standard error: a policy_report. */
 void project_print_problem(void *arg, const char *file, unsigned line, unsigned column, const char *message);

@@ -66,11 +66,13 @@ int project_policy_read(const char *policy, const char *dir, struct project_poli
     return result;
 }
 
-int project_policy_compile(const struct project_policy *p, const char *task, struct policy **ret_policy)
+int project_policy_compile(const struct project_policy *p, const char *task, policy_report *report,
+                           void *report_arg, struct policy **ret_policy)
 {
     struct err e;
     struct slice text = p->file_count ? p->files[0].text : SLICE("");
-    return policy_compile(p->name, text, task ? task : p->project.task, project_print_problem, NULL, ret_policy, &e);
+    return policy_compile(p->name, text, task ? task : p->project.task, report, report_arg,
+                          ret_policy, &e);
 }
 
 /* --- for commands that only look --- */
@@ -109,7 +111,7 @@ int project_load_policy(const char *path, const char *task, struct policy **ret_
         say_no_policy(&p.project);
     else if (!path)
         say_not_trusted(&p);
-    int result = project_policy_compile(&p, task, ret_policy) < 0 ? -1 : found;
+    int result = project_policy_compile(&p, task, project_print_problem, NULL, ret_policy) < 0 ? -1 : found;
     project_policy_clear(&p);
     return result;
 }

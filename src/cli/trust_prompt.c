@@ -18,7 +18,7 @@ static int compile_before(const struct project_policy *p, const struct trust_rec
 {
     const struct project_policy old = {
         .project = p->project, .name = p->name, .files = before->files, .file_count = before->count};
-    return project_policy_compile(&old, NULL, ret);
+    return project_policy_compile(&old, NULL, NULL, NULL, ret);
 }
 
 struct listing {
@@ -51,7 +51,7 @@ int trust_describe(const struct project_policy *p, const struct trust_record *be
     AUTO_BUF raw = BUF_INIT(TEXT_BYTES);
     AUTO(policy) *old = NULL;
     AUTO(policy) *new = NULL;
-    if (project_policy_compile(p, NULL, &new) < 0)
+    if (project_policy_compile(p, NULL, project_print_problem, NULL, &new) < 0)
         return -1;
     /* An older version's policy may no longer load: then all of the new one is shown. */
     if (before && compile_before(p, before, &old) < 0)

@@ -26,6 +26,9 @@ struct cond {
     int (*show)(const void *what, struct buf *out);
     /* Writes the keys of the rule with their values. */
     void (*json)(const void *what, struct json *j);
+    /* Whether all that fits `narrow` fits `wide`, neither NULL; false where that cannot be told.  NULL: only
+     * where both are shown alike. */
+    bool (*covers)(const void *wide, const void *narrow);
 };
 
 /* Indexed by enum policy_part. */
@@ -57,6 +60,15 @@ bool cond_method_only_reads(const struct policy_rule *r);
 uint64_t cond_body_max(const struct policy_rule *r);
 /* The hosts of a rule; the index is built of them. */
 const struct host_patterns *cond_host_of(const struct policy_rule *r);
+
+/* The i-th of the globs of a rule, canonical; ptr NULL behind the last.  A rule may have expressions besides. */
+struct slice cond_path_glob(const struct policy_rule *r, size_t i);
+size_t cond_path_regexes(const struct policy_rule *r);
+/* Whether the rule asks something of this field, in lower case. */
+bool cond_headers_lists(const struct policy_rule *r, struct slice name);
+size_t cond_method_count(const struct policy_rule *r); /* SIZE_MAX: any */
+/* Whether the rule lists this method; false where it says `any`. */
+bool cond_method_lists(const struct policy_rule *r, struct slice method);
 
 /* Appends "a, b, c"; for show. */
 MUST_USE int cond_show_texts(const struct schema_texts *texts, struct buf *out);

@@ -170,4 +170,27 @@ static void json(const void *what, struct json *j)
     json_object_end(j);
 }
 
-const struct cond cond_body = {.finish = finish, .judge = judge, .show = show, .json = json};
+static bool has_type(const struct body *b, struct slice type)
+{
+    for (size_t i = 0; i < b->types.count; i++)
+        if (slice_eq_nocase(b->types.at[i].text, type))
+            return true;
+    return false;
+}
+
+/* A type below a wildcard of the other counts as another: nothing is claimed that may be wrong. */
+static bool covers(const void *wide, const void *narrow)
+{
+    const struct body *w = wide, *n = narrow;
+    if (n->max == 0)
+        return true;
+    if (w->max < n->max || (w->typed && !n->typed))
+        return false;
+    for (size_t i = 0; w->typed && i < n->types.count; i++)
+        if (!has_type(w, n->types.at[i].text))
+            return false;
+    return true;
+}
+
+const struct cond cond_body = {
+    .finish = finish, .judge = judge, .show = show, .json = json, .covers = covers};

@@ -127,4 +127,13 @@ static void json(const void *what, struct json *j)
     patterns_json(what, j);
 }
 
+bool cond_headers_lists(const struct policy_rule *r, struct slice name)
+{
+    const struct pattern_map *map = r->cond[PART_HEADERS];
+    for (size_t i = 0; map && i < map->count; i++)
+        if (slice_eq(map->at[i].name, name))
+            return true;
+    return false;
+}
+
 const struct cond cond_headers = {.judge = judge, .show = show, .json = json};

@@ -25,6 +25,25 @@ bool cond_method_only_reads(const struct policy_rule *r)
     return m && m->only_reads;
 }
 
+static bool lists(const struct methods *m, struct slice method)
+{
+    for (size_t i = 0; i < m->list.count; i++)
+        if (slice_eq(m->list.at[i].text, method))
+            return true;
+    return false;
+}
+
+size_t cond_method_count(const struct policy_rule *r)
+{
+    const struct methods *m = r->cond[PART_METHOD];
+    return !m || m->any ? SIZE_MAX : m->list.count;
+}
+
+bool cond_method_lists(const struct policy_rule *r, struct slice method)
+{
+    return r->cond[PART_METHOD] && lists(r->cond[PART_METHOD], method);
+}
+
 /* RFC 9110 9.1: a method is a token and case-sensitive; all that exist are in upper case. */
 static int check(struct schema_ctx *ctx, const struct schema_item *item)
 {
@@ -92,12 +111,7 @@ static enum reason judge(const struct policy_rule *rule, const void *what, struc
 {
     (void)rule;
     const struct methods *m = what;
-    if (m->any)
-        return REASON_NONE;
-    for (size_t i = 0; i < m->list.count; i++)
-        if (slice_eq(m->list.at[i].text, q->facts->method))
-            return REASON_NONE;
-    return REASON_METHOD_NOT_ALLOWED;
+    return m->any || lists(m, q->facts->method) ? REASON_NONE : REASON_METHOD_NOT_ALLOWED;
 }
 
 static int show(const void *what, struct buf *out)
@@ -116,4 +130,16 @@ static void json(const void *what, struct json *j)
         cond_json_texts(&m->list, j);
 }
 
-const struct cond cond_method = {.finish = finish, .judge = judge, .show = show, .json = json};
+static bool covers(const void *wide, const void *narrow)
+{
+    const struct methods *w = wide, *n = narrow;
+    if (w->any || n->any)
+        return w->any;
+    for (size_t i = 0; i < n->list.count; i++)
+        if (!lists(w, n->list.at[i].text))
+            return false;
+    return true;
+}
+
+const struct cond cond_method = {
+    .finish = finish, .judge = judge, .show = show, .json = json, .covers = covers};

@@ -236,4 +236,46 @@ static void json(const void *what, struct json *j)
     json_array_end(j);
 }
 
-const struct cond cond_path = {.finish = finish, .judge = judge, .show = show, .json = json};
+static bool covered_glob(const struct paths *wide, struct slice glob)
+{
+    for (size_t i = 0; i < wide->glob_count; i++)
+        if (glob_covers(wide->globs[i].shown, glob))
+            return true;
+    return false;
+}
+
+static bool has_regex(const struct paths *paths, struct slice pattern)
+{
+    for (size_t i = 0; i < paths->regex_count; i++)
+        if (slice_eq(paths->regexes[i].pattern, pattern))
+            return true;
+    return false;
+}
+
+static bool covers(const void *wide, const void *narrow)
+{
+    const struct paths *w = wide, *n = narrow;
+    bool all = covered_glob(w, SLICE("/**"));
+    for (size_t i = 0; i < n->glob_count; i++)
+        if (!covered_glob(w, n->globs[i].shown))
+            return false;
+    for (size_t i = 0; i < n->regex_count; i++)
+        if (!all && !has_regex(w, n->regexes[i].pattern))
+            return false;
+    return true;
+}
+
+struct slice cond_path_glob(const struct policy_rule *r, size_t i)
+{
+    const struct paths *paths = r->cond[PART_PATH];
+    return paths && i < paths->glob_count ? paths->globs[i].shown : slice_str(NULL);
+}
+
+size_t cond_path_regexes(const struct policy_rule *r)
+{
+    const struct paths *paths = r->cond[PART_PATH];
+    return paths ? paths->regex_count : 0;
+}
+
+const struct cond cond_path = {
+    .finish = finish, .judge = judge, .show = show, .json = json, .covers = covers};

@@ -42,14 +42,18 @@ static int finish(struct schema_ctx *ctx, const struct node *at, struct policy_r
     return rule->cond[PART_PORT] ? 0 : -1;
 }
 
+static bool has_port(const struct ports *ports, uint16_t port)
+{
+    for (size_t i = 0; i < ports->count; i++)
+        if (ports->at[i] == port)
+            return true;
+    return false;
+}
+
 static enum reason judge(const struct policy_rule *rule, const void *what, struct judged *q)
 {
     (void)rule;
-    const struct ports *ports = what;
-    for (size_t i = 0; i < ports->count; i++)
-        if (ports->at[i] == q->target->authority.port)
-            return REASON_NONE;
-    return REASON_PORT_NOT_ALLOWED;
+    return has_port(what, q->target->authority.port) ? REASON_NONE : REASON_PORT_NOT_ALLOWED;
 }
 
 static int show(const void *what, struct buf *out)
@@ -73,4 +77,14 @@ static void json(const void *what, struct json *j)
     json_array_end(j);
 }
 
-const struct cond cond_port = {.finish = finish, .judge = judge, .show = show, .json = json};
+static bool covers(const void *wide, const void *narrow)
+{
+    const struct ports *n = narrow;
+    for (size_t i = 0; i < n->count; i++)
+        if (!has_port(wide, n->at[i]))
+            return false;
+    return true;
+}
+
+const struct cond cond_port = {
+    .finish = finish, .judge = judge, .show = show, .json = json, .covers = covers};

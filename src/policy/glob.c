@@ -80,3 +80,45 @@ bool glob_match(struct slice pattern, struct slice path, bool fold)
             return false;
     return true;
 }
+
+/* --- patterns against patterns --- */
+
+enum { COVER_SEGMENTS = 64 };
+
+/* The segments behind the first slash; COVER_SEGMENTS + 1 where there are more. */
+static size_t split(struct slice pattern, struct slice ret[COVER_SEGMENTS])
+{
+    struct slice rest = slice_skip(pattern, 1), segment;
+    size_t n = 0;
+    while (slice_next(&rest, '/', &segment)) {
+        if (n == COVER_SEGMENTS)
+            return COVER_SEGMENTS + 1;
+        ret[n++] = segment;
+    }
+    return n;
+}
+
+/* A `*` of the narrow one is like any character: only a `*` of the wide one can take it, and then takes all that
+ * it may stand for. */
+static bool covers_segment(struct slice wide, struct slice narrow)
+{
+    return !is_stars(narrow) && glob_match_segment(wide, narrow, false);
+}
+
+/* From the end: fits[j] tells whether wide[i…] covers narrow[j…]. */
+bool glob_covers(struct slice wide, struct slice narrow)
+{
+    struct slice w[COVER_SEGMENTS], n[COVER_SEGMENTS];
+    bool fits[COVER_SEGMENTS + 1] = {false}, next[COVER_SEGMENTS + 1];
+    size_t wide_count = split(wide, w), count = split(narrow, n);
+    if (wide_count > COVER_SEGMENTS || count > COVER_SEGMENTS)
+        return false;
+    fits[count] = true;
+    for (size_t i = wide_count; i-- > 0;) {
+        memcpy(next, fits, sizeof next);
+        for (size_t j = count + 1; j-- > 0;)
+            fits[j] = is_stars(w[i]) ? next[j] || (j < count && fits[j + 1])
+                                     : j < count && covers_segment(w[i], n[j]) && next[j + 1];
+    }
+    return fits[0];
+}
