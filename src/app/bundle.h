@@ -16,6 +16,7 @@ enum bundle_kind {
     BUNDLE_TOKEN,       /* by path: a token file's text */
     BUNDLE_ROOTS,       /* the system's roots, PEM */
     BUNDLE_EXTRA_ROOTS, /* upstream.ca_file, PEM */
+    BUNDLE_HINT,        /* config_proxy_hint */
     BUNDLE_KIND_END,
 };
 

@@ -1,5 +1,6 @@
 #include "app/config.h"
 
+#include "app/config_proxy.h"
 #include "base/io.h"
 #include "config/schema.h"
 #include "http/target.h"
@@ -27,6 +28,8 @@ struct raw {
     struct {
         struct slice ca_file;
         struct schema_texts resolve;
+        struct schema_item proxy;
+        struct slice proxy_credentials_file;
     } upstream;
     struct {
         uint64_t head_size, connections_per_task, connections_per_source, task_heads;
@@ -99,7 +102,9 @@ static const struct schema ca_schema = {
 static const struct schema_key upstream_keys[] = {
     {"ca_file", schema_text, offsetof(struct raw, upstream.ca_file) - offsetof(struct raw, upstream)},
     {"resolve", schema_texts, offsetof(struct raw, upstream.resolve) - offsetof(struct raw, upstream)},
-    {"proxy", schema_later, 0},
+    {"proxy", read_item, offsetof(struct raw, upstream.proxy) - offsetof(struct raw, upstream)},
+    {"proxy_credentials_file", schema_text,
+     offsetof(struct raw, upstream.proxy_credentials_file) - offsetof(struct raw, upstream)},
 };
 static const struct schema upstream_schema = {.what = "upstream",
                                               .keys = upstream_keys,
@@ -330,6 +335,26 @@ static void make_resolve(struct maker *m, const struct schema_texts *texts)
     m->c->upstream.resolve_count = to ? texts->count : 0;
 }
 
+static void make_upstream_proxy(struct maker *m, const struct raw *raw)
+{
+    struct config *c = m->c;
+    const struct schema_item *item = &raw->upstream.proxy;
+    c->upstream.proxy_credentials = path_of(m, raw->upstream.proxy_credentials_file);
+    c->upstream.proxy_line = item->line;
+    c->upstream.proxy_column = item->column;
+    if (!item->text.ptr) {
+        if (c->upstream.proxy_credentials)
+            problems_add(m->problems, 0, 0, "`proxy_credentials_file` stands without `proxy`");
+        return;
+    }
+    const char *wrong = config_proxy_parse(&c->arena, item->text, &c->upstream.proxy);
+    if (wrong)
+        problems_add(m->problems, item->line, item->column, "`proxy` %s", wrong);
+    else if (c->upstream.proxy.user && c->upstream.proxy_credentials)
+        problems_add(m->problems, item->line, item->column, "credentials stand in `proxy` and in a file");
+    c->has_tokens |= c->upstream.proxy.user != NULL;
+}
+
 static bool is_name_char(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' ||
@@ -448,6 +473,7 @@ static void make(struct maker *m, const struct raw *raw)
     make_paths(m, raw);
     make_listen(m, raw);
     make_resolve(m, &raw->upstream.resolve);
+    make_upstream_proxy(m, raw);
     make_tasks(m, &raw->tasks);
 }
 

@@ -55,6 +55,9 @@ struct config {
         const char *ca_file; /* NULL: none */
         struct fetch_override *resolve;
         size_t resolve_count;
+        struct fetch_proxy proxy;
+        const char *proxy_credentials; /* path; NULL: none */
+        unsigned proxy_line, proxy_column;
     } upstream;
     struct proxy_limits limits;
     struct proxy_timeouts timeouts;

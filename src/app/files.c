@@ -1,5 +1,6 @@
 #include "app/files.h"
 
+#include "app/config_proxy.h"
 #include "base/crypto.h"
 #include "base/io.h"
 #include "tls/roots.h"
@@ -86,11 +87,25 @@ static int pack_roots(struct packer *p, struct err *e)
     return bundle_append(p->out, BUNDLE_ROOTS, "the system's roots", buf_slice(&roots), e);
 }
 
+static int pack_upstream_proxy(struct packer *p)
+{
+    const char *path = p->config->upstream.proxy_credentials, *hint = config_proxy_hint();
+    if (hint && bundle_append(p->out, BUNDLE_HINT, "proxy variables", slice_str(hint), NULL) < 0)
+        return problems_add(p->problems, 0, 0, "the files of the configuration are too large");
+    if (!path)
+        return 0;
+    warn_if_readable(p->source, path);
+    return pack_file(p, BUNDLE_TOKEN, path, TOKEN_FILE_BYTES, p->config->upstream.proxy_line,
+                     p->config->upstream.proxy_column);
+}
+
 static int pack_all(struct packer *p, struct err *e)
 {
     unsigned before = p->problems->count;
     for (size_t i = 0; i < p->config->task_count; i++)
         pack_task(p, i);
+    if (pack_upstream_proxy(p) < 0)
+        return -1;
     const char *extra = p->config->upstream.ca_file;
     if (extra && pack_file(p, BUNDLE_EXTRA_ROOTS, extra, EXTRA_ROOTS_BYTES, 0, 0) < 0)
         return -1;

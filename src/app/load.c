@@ -1,5 +1,6 @@
 #include "app/load.h"
 
+#include "app/config_proxy.h"
 #include "base/crypto.h"
 #include "policy/model.h"
 #include "tls/conn.h"
@@ -124,6 +125,29 @@ static int load_trust(struct loader *l, enum load_depth depth)
     return 0;
 }
 
+static int load_proxy_credentials(struct loader *l)
+{
+    struct config *c = l->load->config;
+    const char *path = c->upstream.proxy_credentials;
+    if (!path)
+        return 0;
+    struct slice text = bundle_find(l->bundle, BUNDLE_TOKEN, path, NULL);
+    const char *wrong = config_proxy_credentials(&c->arena, text, &c->upstream.proxy);
+    return wrong ? problems_add(&l->problems, c->upstream.proxy_line, c->upstream.proxy_column, "%s: %s", path, wrong)
+                 : 0;
+}
+
+/* Only for who has no upstream.proxy: the others have said what they want. */
+static int load_hint(struct loader *l)
+{
+    struct config *c = l->load->config;
+    struct slice hint = bundle_find(l->bundle, BUNDLE_HINT, NULL, NULL);
+    if (!hint.ptr || c->upstream.proxy.kind != FETCH_PROXY_NONE)
+        return 0;
+    l->load->settings.hint = arena_slice(&c->arena, hint).ptr;
+    return l->load->settings.hint ? 0 : err_set(l->e, "no memory");
+}
+
 static void fill_settings(struct load *l)
 {
     const struct config *c = l->config;
@@ -132,6 +156,7 @@ static void fill_settings(struct load *l)
         .task_count = c->task_count,
         .overrides = c->upstream.resolve,
         .override_count = c->upstream.resolve_count,
+        .proxy = c->upstream.proxy,
         .trust = l->trust,
         .blocked_connect = c->blocked_connect,
         .limits = c->limits,
@@ -147,9 +172,12 @@ int load_bundle(const struct bundle *b, enum load_depth depth, problem_report *r
         return err_set(e, "no memory");
     struct loader l = {
         .bundle = b, .load = load, .problems = {.report = report, .report_arg = arg, .first = e}, .e = e};
-    if (parse(&l) < 0 || load_tasks(&l) < 0 || load_trust(&l, depth) < 0)
+    if (parse(&l) < 0 || load_tasks(&l) < 0 || load_trust(&l, depth) < 0 ||
+        load_proxy_credentials(&l) < 0)
         return -1;
     fill_settings(load);
+    if (load_hint(&l) < 0)
+        return -1;
     *ret = TAKE(load);
     return 0;
 }

@@ -10,6 +10,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/cafiles.h \
 	%D%/config.c \
 	%D%/config.h \
+	%D%/config_proxy.c \
+	%D%/config_proxy.h \
 	%D%/daemon.c \
 	%D%/daemon.h \
 	%D%/env.c \

@@ -74,25 +74,35 @@ static int copy_proxy(struct arena *a, struct fetch_proxy *p)
                : 0;
 }
 
-static int copy_settings(struct arena *a, const struct fetch_settings *s, struct fetch_settings *ret)
+static int copy_overrides(struct arena *a, struct fetch_settings *s)
 {
-    struct fetch_override *overrides = arena_array(a, s->override_count + 1, sizeof *overrides);
-    struct fetch_address *listeners = arena_array(a, s->listener_count + 1, sizeof *listeners);
-
-    if (!overrides || !listeners)
-        return -1;
-    for (size_t i = 0; i < s->override_count; i++) {
-        overrides[i] = s->overrides[i];
-        overrides[i].host = arena_slice(a, slice_str(s->overrides[i].host)).ptr;
-        if (!overrides[i].host)
+    struct fetch_override *to = arena_array(a, s->override_count + 1, sizeof *to);
+    for (size_t i = 0; to && i < s->override_count; i++) {
+        to[i] = s->overrides[i];
+        if (copy_text(a, &to[i].host) < 0)
             return -1;
     }
-    if (s->listener_count)
-        memcpy(listeners, s->listeners, s->listener_count * sizeof *listeners);
-    *ret = *s;
-    ret->overrides = overrides;
-    ret->listeners = listeners;
-    return copy_text(a, &ret->hint) < 0 ? -1 : copy_proxy(a, &ret->proxy);
+    s->overrides = to;
+    return to ? 0 : -1;
+}
+
+static int copy_listeners(struct arena *a, struct fetch_settings *s)
+{
+    struct fetch_address *to = arena_array(a, s->listener_count + 1, sizeof *to);
+    if (to && s->listener_count)
+        memcpy(to, s->listeners, s->listener_count * sizeof *to);
+    s->listeners = to;
+    return to ? 0 : -1;
+}
+
+int fetch_settings_copy(struct arena *a, const struct fetch_settings *from, struct fetch_settings *ret)
+{
+    struct fetch_settings s = *from;
+    if (copy_overrides(a, &s) < 0 || copy_listeners(a, &s) < 0 || copy_text(a, &s.hint) < 0 ||
+        copy_proxy(a, &s.proxy) < 0)
+        return -1;
+    *ret = s;
+    return 0;
 }
 
 /* The session cache stays with an unchanged trust: a reload of a policy is no reason for full handshakes. */
@@ -111,7 +121,7 @@ int fetch_configure(struct fetch *f, const struct fetch_settings *s, uint64_t ge
 
     if (s->trust && !(trusted = trusted_for(f, s->trust, e)))
         return -1;
-    if (copy_settings(&memory, s, &copy) < 0) {
+    if (fetch_settings_copy(&memory, s, &copy) < 0) {
         trusted_unref(trusted);
         arena_free(&memory);
         return err_set(e, "no memory for the settings of connections to origins");

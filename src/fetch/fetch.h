@@ -51,6 +51,9 @@ struct fetch_settings {
     int64_t pool_idle_ns; /* how long a connection may lie in the pool */
 };
 
+/* All that it points to, but `trust`, into the arena.  -1 without room; *ret is untouched then. */
+MUST_USE int fetch_settings_copy(struct arena *a, const struct fetch_settings *from, struct fetch_settings *ret);
+
 /* Once a process, before it locks itself in: the libraries' global parts, and the system's name servers
  * (/etc/resolv.conf).  fetch_new does it where nobody did. */
 MUST_USE int fetch_prepare(struct err *e);

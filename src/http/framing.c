@@ -172,6 +172,8 @@ int http_framing_read(struct http_headers *h, bool request, unsigned minor, stru
         read_length(h, request, &f, problem) < 0 || read_coding(h, minor, &f, problem) < 0 ||
         read_connection(h, &f, problem) < 0)
         return -1;
+    if (!f.chunked)
+        drop_named(h, SLICE("trailer")); /* it announces what cannot come */
     *ret = f;
     return 0;
 }

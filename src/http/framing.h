@@ -6,7 +6,8 @@
  * Transfer-Encoding; one that is not exactly "chunked"; one in HTTP/1.0; both; either name written with
  * an underscore (CGI-like servers read Content_Length as Content-Length).
  *
- * A field named in Connection is not forwarded.  That lets a client unsay what was judged (a rule has
+ * Trailer is forwarded where the message is chunked, since trailers are; TE is not: what we take of an origin
+ * is ours to say.  A field named in Connection is not forwarded.  That lets a client unsay what was judged (a rule has
  * matched Authorization, the origin never sees it), or a server make us forward a body without its type:
  * naming a field with HTTP_HF_END_TO_END is refused as well.
  */

@@ -41,12 +41,8 @@ static int write_response_framing(struct exchange *x, const struct h1_response *
     if (r->framing == H1_BODY_LENGTH)
         return write_length(out, r->length);
     if (r->framing == H1_BODY_NONE) {
-        const struct http_header *length = http_headers_find(&r->headers, HTTP_H_CONTENT_LENGTH);
-        if (!length || r->status < 200 || r->status == 204)
-            return 0;
-        return buf_append(out, SLICE("Content-Length: ")) < 0 || buf_append(out, length->value) < 0
-                   ? -1
-                   : buf_append(out, SLICE("\r\n"));
+        bool says = r->has_length && r->status >= 200 && r->status != 204;
+        return says ? write_length(out, r->says) : 0;
     }
     x->response_chunked = !x->http10;
     x->response_close = x->http10;

@@ -51,6 +51,8 @@ struct proxy_settings {
     size_t task_count;
     const struct fetch_override *overrides;
     size_t override_count;
+    struct fetch_proxy proxy;
+    const char *hint; /* of connections that fail (fetch/fetch.h); NULL: none */
     const struct fetch_address *listeners;
     size_t listener_count;
     struct tls_trust *trust; /* the snapshot takes a reference of its own */

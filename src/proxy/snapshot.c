@@ -182,28 +182,21 @@ static int copy_task(struct proxy_snapshot *s, const struct proxy_task_settings 
 
 static int copy_fetch(struct proxy_snapshot *s, const struct proxy_settings *from, struct err *e)
 {
-    struct fetch_override *overrides = arena_array(&s->arena, from->override_count + 1, sizeof *overrides);
-    struct fetch_address *listeners = arena_array(&s->arena, from->listener_count + 1, sizeof *listeners);
-    if (!overrides || !listeners)
-        return err_set(e, "upstream.resolve is larger than the limit");
-    for (size_t i = 0; i < from->override_count; i++) {
-        overrides[i] = from->overrides[i];
-        overrides[i].host = arena_slice(&s->arena, slice_str(from->overrides[i].host)).ptr;
-        if (!overrides[i].host)
-            return err_set(e, "upstream.resolve is larger than the limit");
-    }
-    if (from->listener_count)
-        memcpy(listeners, from->listeners, from->listener_count * sizeof *listeners);
-    s->fetch = (struct fetch_settings){
-        .overrides = overrides,
+    const struct fetch_settings settings = {
+        .overrides = from->overrides,
         .override_count = from->override_count,
-        .listeners = listeners,
+        .listeners = from->listeners,
         .listener_count = from->listener_count,
-        .trust = tls_trust_ref(from->trust),
+        .proxy = from->proxy,
+        .hint = from->hint,
+        .trust = from->trust,
         .connect_ns = from->timeouts.connect,
         .handshake_ns = from->timeouts.tls_handshake,
         .pool_idle_ns = POOL_IDLE_SECONDS * 1000000000ll,
     };
+    if (fetch_settings_copy(&s->arena, &settings, &s->fetch) < 0)
+        return err_set(e, "upstream.resolve is larger than the limit");
+    s->fetch.trust = tls_trust_ref(from->trust);
     return 0;
 }
 

@@ -1,6 +1,10 @@
 /* The origin's side of an exchange: the body there, the response back. */
 #include "proxy/exchange.h"
 
+#include "http/auth.h"
+#include "http/trailers.h"
+#include "policy/nets.h"
+
 #include <stdio.h>
 
 enum { READ_BYTES = 16 << 10, OPEN_RECORD_BYTES = 64 << 10, INTERIMS_MAX = 16 };
@@ -16,7 +20,7 @@ static void up_ready(struct loop_io *io, int events)
     conn_pump(x->conn);
 }
 
-static void attach(struct exchange *x, struct fetch_conn *up)
+void upstream_attach(struct exchange *x, struct fetch_conn *up)
 {
     x->up = up;
     x->up_stream = (struct stream){.fd = up->fd, .tls = up->tls};
@@ -26,6 +30,7 @@ static void attach(struct exchange *x, struct fetch_conn *up)
     fetch_address_print(&up->peer, x->up_address);
     x->up_port = up->peer.port;
     x->up_tls = up->tls ? tls_version_name(up->tls) : NULL;
+    x->up_via = up->via ? arena_slice(&x->arena, slice_str(up->via)).ptr : NULL;
 }
 
 static enum reason reason_of_fetch(enum fetch_fault fault)
@@ -38,17 +43,23 @@ static enum reason reason_of_fetch(enum fetch_fault fault)
     return (size_t)fault < ARRAY_LEN(reasons) && reasons[fault] ? reasons[fault] : REASON_UPSTREAM_REFUSED;
 }
 
+void upstream_refused(struct exchange *x, const struct fetch_result *result)
+{
+    if (result->fault == FETCH_ADDRESS_BLOCKED)
+        exchange_refuse(x, REASON_ADDRESS_BLOCKED, result->detail);
+    else
+        exchange_fail(x, reason_of_fetch(result->fault), result->detail);
+}
+
 static void acquired(void *arg, const struct fetch_result *result)
 {
     struct exchange *x = arg;
     struct conn *c = x->conn;
     x->op = NULL;
     if (result->fault == FETCH_OK)
-        attach(x, result->conn);
-    else if (result->fault == FETCH_ADDRESS_BLOCKED)
-        exchange_refuse(x, REASON_ADDRESS_BLOCKED, result->detail);
+        upstream_attach(x, result->conn);
     else
-        exchange_fail(x, reason_of_fetch(result->fault), result->detail);
+        upstream_refused(x, result);
     conn_pump(c);
 }
 
@@ -58,22 +69,89 @@ static bool writes_single_label(const struct exchange *x)
     return x->verdict.rule && slice_find(x->target.authority.host, '.') < 0;
 }
 
-void upstream_begin(struct exchange *x, bool fresh)
+static bool holds(const struct policy_net *net, const struct fetch_address *a)
 {
-    struct conn *c = x->conn;
-    struct fetch_want want = {
-        .task = conn_task_name(c),
+    unsigned whole = net->prefix / 8, bits = net->prefix % 8;
+    if ((a->family == AF_INET6) != (net->family == 6) || memcmp(net->bytes, a->bytes, whole) != 0)
+        return false;
+    return bits == 0 || (net->bytes[whole] ^ a->bytes[whole]) >> (8 - bits) == 0;
+}
+
+/* `addresses` of a rule. */
+static bool rule_permits(const void *rule, const struct fetch_address *a)
+{
+    size_t count;
+    const struct policy_net *nets = policy_rule_addresses(rule, &count);
+    for (size_t i = 0; i < count; i++)
+        if (holds(&nets[i], a))
+            return true;
+    return false;
+}
+
+struct fetch_want upstream_want_of(struct exchange *x)
+{
+    size_t nets = 0;
+    if (x->verdict.rule)
+        (void)policy_rule_addresses(x->verdict.rule, &nets);
+    return (struct fetch_want){
+        .task = conn_task_name(x->conn),
         .scheme = x->target.scheme,
         .authority = x->target.authority,
         .single_label_ok = writes_single_label(x),
+        .permit = {.holds = nets ? rule_permits : NULL, .arg = x->verdict.rule},
     };
-    struct fetch_conn *up = NULL;
-    if (fresh)
+}
+
+/* --- a connection that is this client's alone --- */
+
+/* The origin ends it, or speaks unasked: the next request begins anew. */
+static void pinned_ready(struct loop_io *io, int events UNUSED)
+{
+    struct fetch_conn *up = CONTAINER_OF(io, struct fetch_conn, io);
+    struct conn *c = up->arg;
+    if (!fetch_is_silent(up))
+        upstream_unpin(c);
+}
+
+static void pin(struct exchange *x)
+{
+    struct conn *c = x->conn;
+    struct fetch_conn *up = TAKE(x->up);
+    x->up_stream = (struct stream){.fd = -1};
+    up->arg = c;
+    up->reused = true;
+    up->io.ready = pinned_ready;
+    loop_io_want(&up->io, LOOP_READ);
+    c->pinned = up;
+}
+
+void upstream_unpin(struct conn *c)
+{
+    if (c->pinned)
+        fetch_release(c->worker->fetch, TAKE(c->pinned), false);
+}
+
+static struct fetch_conn *take_pinned(struct conn *c, const struct fetch_want *want)
+{
+    if (c->pinned && fetch_may_serve(c->worker->fetch, c->pinned, want))
+        return TAKE(c->pinned);
+    upstream_unpin(c);
+    return NULL;
+}
+
+void upstream_begin(struct exchange *x, bool fresh)
+{
+    struct conn *c = x->conn;
+    struct fetch_want want = upstream_want_of(x);
+    struct fetch_conn *up = fresh ? NULL : take_pinned(c, &want);
+    if (up)
+        x->pins = true;
+    else if (fresh)
         x->op = fetch_connect(c->worker->fetch, &want, acquired, x);
     else
         up = fetch_acquire(c->worker->fetch, &want, acquired, x, &x->op);
     if (up)
-        attach(x, up);
+        upstream_attach(x, up);
     else if (!x->op)
         exchange_fail(x, REASON_OVERLOADED, "no memory for a connection to the origin");
 }
@@ -130,7 +208,7 @@ static bool move_request_piece(struct exchange *x)
     int put = data.len == 0 ? 0 : x->request_chunked ? h1_write_chunk(&x->up_out, data) : buf_append(&x->up_out, data);
     x->request_done = h1_body_done(&x->request_body);
     if (put == 0 && x->request_done && x->request_chunked)
-        put = h1_write_last_chunk(&x->up_out);
+        put = http_trailers_write(buf_slice(&x->request_trailers), &x->up_out, &problem);
     if (put < 0) {
         exchange_fail(x, REASON_OVERLOADED, "no memory for the body");
         return false;
@@ -169,17 +247,23 @@ static void retry(struct exchange *x)
     upstream_begin(x, true);
 }
 
+bool upstream_sent(struct exchange *x, size_t n)
+{
+    enum conn_state before = x->conn->state;
+    x->sent += n;
+    inflight_sent(x->slot, x->sent, x->received);
+    if (x->sent >= OPEN_RECORD_BYTES && !list_empty(&x->young))
+        exchange_record_open(x);
+    return x->conn->state == before;
+}
+
 static bool flush_request(struct exchange *x)
 {
-    if (buf_len(&x->up_out) == 0)
+    if (buf_len(&x->up_out) == 0 || charge_cover(x, buf_len(&x->up_out)) < 0)
         return false;
     ssize_t n = stream_flush(&x->up_stream, &x->up_out);
     if (n > 0) {
-        x->sent += (uint64_t)n;
-        inflight_sent(x->slot, x->sent, x->received);
-        if (x->sent >= OPEN_RECORD_BYTES && !list_empty(&x->young))
-            exchange_record_open(x);
-        else
+        if (upstream_sent(x, (size_t)n))
             exchange_arm(x);
         return true;
     }
@@ -219,7 +303,10 @@ static void finish(struct exchange *x)
                     !stream_has_pending(&x->up_stream);
     if (!whole)
         c->close_after = true;
-    upstream_drop(x, reusable ? UPSTREAM_KEEP : whole ? UPSTREAM_CLOSE : UPSTREAM_ABORT);
+    if (reusable && x->pins)
+        pin(x);
+    else
+        upstream_drop(x, reusable ? UPSTREAM_KEEP : whole ? UPSTREAM_CLOSE : UPSTREAM_ABORT);
     exchange_complete(x);
 }
 
@@ -256,6 +343,9 @@ static bool take_response_head(struct exchange *x)
         x->status = r->status;
         x->up_keep_alive = r->keep_alive && r->framing != H1_BODY_CLOSE;
         h1_body_init(&x->response_body, r->framing, r->length);
+        x->response_body.lenient = true;
+        x->response_body.trailers = &x->response_trailers;
+        x->pins |= http_auth_binds_response(&r->headers);
         exchange_arm(x);
     }
     buf_consume(&x->up_in, consumed);
@@ -286,8 +376,10 @@ static bool move_response_piece(struct exchange *x)
 /* Everything of the response stands in `out` or has left. */
 static bool response_ended(struct exchange *x)
 {
-    if (x->response_chunked && h1_write_last_chunk(&x->conn->out) < 0) {
-        exchange_fail(x, REASON_OVERLOADED, "no memory for the body");
+    struct http_problem problem;
+    if (x->response_chunked &&
+        http_trailers_write(buf_slice(&x->response_trailers), &x->conn->out, &problem) < 0) {
+        exchange_fail(x, REASON_UPSTREAM_PROTOCOL, problem.detail);
         return false;
     }
     finish(x);
@@ -381,13 +473,20 @@ bool exchange_step(struct conn *c)
 void exchange_arm(struct exchange *x)
 {
     const struct proxy_timeouts *t = snapshot_timeouts(x->snapshot);
+    int64_t idle = x->charge.idle_ns ? x->charge.idle_ns : INT64_MAX;
     if (x->response_begun || !x->request_done)
-        conn_timer(x->conn, TIMER_STALL, t->body_stall);
+        conn_timer(x->conn, TIMER_STALL, idle < t->body_stall ? idle : t->body_stall);
     else
-        conn_timer(x->conn, TIMER_RESPONSE_HEAD, t->response_head);
+        conn_timer(x->conn, TIMER_RESPONSE_HEAD, idle < t->response_head ? idle : t->response_head);
 }
 
 void exchange_stalled(struct exchange *x)
 {
-    exchange_fail(x, REASON_UPSTREAM_TIMEOUT, "no byte of the body within timeouts.body_stall");
+    const struct proxy_timeouts *t = snapshot_timeouts(x->snapshot);
+    bool head = x->conn->timer == TIMER_RESPONSE_HEAD;
+    int64_t most = head ? t->response_head : t->body_stall;
+    exchange_fail(x, REASON_UPSTREAM_TIMEOUT,
+                  x->charge.idle_ns && x->charge.idle_ns < most ? "nothing has moved within `limits.idle`"
+                  : head                                        ? "no answer within timeouts.response_head"
+                                                                : "no byte of the body within timeouts.body_stall");
 }
