@@ -33,7 +33,8 @@ static struct slice short_time(struct slice time, char room[14])
 
 static struct slice what(const struct log_record *r)
 {
-    bool judged = slice_eq(r->kind, SLICE("request")) || slice_eq(r->kind, SLICE("connect"));
+    bool judged = slice_eq(r->kind, SLICE("request")) || slice_eq(r->kind, SLICE("connect")) ||
+                  slice_eq(r->kind, SLICE("tunnel"));
     return judged && r->verdict.ptr ? r->verdict : r->kind;
 }
 
