@@ -1,0 +1,104 @@
+"""Each way out that somebody thought of, tried by an unprivileged user and by root: it works outside, and not inside."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from lib import paths
+from probes import PRELUDE, PROBES
+from world import UNPRIVILEGED, World
+
+# Runs all probes one after the other, each in a process and folder of its own, and says what each printed.
+DRIVER = """
+import json, subprocess, sys
+prelude, world, probes = json.load(sys.stdin)
+result = {}
+for name, code in probes:
+    script = f"WORLD = {world!r}\\n" + prelude + code
+    try:
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, errors="replace", timeout=25,
+                              stdin=subprocess.DEVNULL, close_fds=False)
+        result[name] = [done.returncode, done.stdout, done.stderr[-500:]]
+    except subprocess.TimeoutExpired:
+        result[name] = [None, "", "timed out"]
+json.dump(result, sys.stdout)
+"""
+PYTHON = "/usr/bin/python3"
+
+
+def users():
+    return ["root", "unprivileged"] if paths.IS_ROOT else ["unprivileged"]
+
+
+@pytest.fixture(scope="module", params=users())
+def world(request):
+    one = World(UNPRIVILEGED if paths.IS_ROOT and request.param == "unprivileged" else None)
+    one.name = request.param
+    yield one
+    one.close()
+
+
+def question(world, probes, inside):
+    return json.dumps([PRELUDE, {**world.known, "inside": inside}, [[p.name, p.code] for p in probes]])
+
+
+@pytest.fixture(scope="module")
+def inside(world):
+    """What each probe said in the jail, and what came to the host's listeners meanwhile."""
+    world.forget()
+    with open(world.top / "left-open", "rb") as left_open:
+        done = world.jail(PYTHON, "-c", DRIVER, stdin=question(world, PROBES, True), timeout=300,
+                          pass_fds=[left_open.fileno()])
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), world.visits(), done.stderr
+
+
+def outside(world, probe):
+    """The same probe, on the host, by the same user if that is enough."""
+    prefix, keywords = [], world.as_user()
+    if probe.outside == "namespace":
+        prefix = ["unshare", "-Urnmu"]
+    elif probe.outside == "root":
+        if not paths.IS_ROOT:
+            pytest.skip("only root can do that outside")
+        keywords = {}
+    with open(world.top / "left-open", "rb") as left_open:
+        done = subprocess.run([*prefix, PYTHON, "-c", DRIVER], input=question(world, [probe], False), capture_output=True,
+                              text=True, timeout=60, cwd=world.project, env=world.environment(),
+                              pass_fds=[left_open.fileno()], **keywords)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)[probe.name]
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda p: p.name)
+def test_what_works_outside_does_not_work_inside(world, inside, probe):
+    status, said, complaint = outside(world, probe)
+    if "REACHED" not in said:
+        pytest.skip(f"does not work outside either: {complaint.strip().splitlines()[-1:] or said or status}")
+    status, said, _ = inside[0][probe.name]
+    assert "REACHED" not in said
+    assert status is not None, "it hung instead of failing"
+
+
+def test_most_probes_say_something(world):
+    """A probe that fails everywhere proves nothing; a machine where many do is no place for this test."""
+    works = [p for p in PROBES if not (p.outside == "root" and not paths.IS_ROOT) and "REACHED" in outside(world, p)[1]]
+    assert len(works) >= (100 if paths.IS_ROOT else 80), sorted({p.name for p in PROBES} - {p.name for p in works})
+
+
+def test_nothing_came_to_the_hosts_listeners(inside):
+    assert inside[1] == {}
+
+
+def test_the_agents_files_have_no_setuid_bit_afterwards(world, inside):
+    bits = [p for p in world.project.rglob("*") if p.stat(follow_symlinks=False).st_mode & 0o6000 and p.is_file()]
+    assert bits == []
+
+
+@pytest.mark.skipif(not paths.IS_ROOT, reason="needs two users")
+def test_what_the_jail_writes_belongs_to_the_user(world):
+    world.jail("touch", "made-inside")
+    made = os.stat(world.project / "made-inside")
+    assert (made.st_uid, made.st_gid) == (world.uid, world.uid)
