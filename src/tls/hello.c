@@ -86,7 +86,8 @@ static bool read_body(struct slice in, struct tls_hello *h)
     return read_extensions(extensions, h);
 }
 
-/* One record's worth of the message, appended to `message`: 1, 0 for more, -1. */
+/* What is there of one record's part of the message, appended to `message`: 1 where it is all of it, 0 for
+ * more, -1. */
 static int take_record(struct slice *in, char *message, size_t *len)
 {
     struct slice rest = *in, body;
@@ -100,13 +101,12 @@ static int take_record(struct slice *in, char *message, size_t *len)
     if (!take_number(&rest, 1, &type) || !take_version(&rest) || !take_number(&rest, 2, &size) || size == 0 ||
         size > RECORD_BYTES_MAX || *len + size > CAP_CLIENT_HELLO_BYTES)
         return -1;
-    if (rest.len < size)
-        return 0;
     body = slice_first(rest, size);
-    memcpy(message + *len, body.ptr, size);
-    *len += size;
-    *in = slice_skip(rest, size);
-    return 1;
+    if (body.len)
+        memcpy(message + *len, body.ptr, body.len);
+    *len += body.len;
+    *in = slice_skip(rest, body.len);
+    return body.len == size;
 }
 
 /* How long the message is with its head; 0: not known yet, -1: it is no ClientHello. */
@@ -129,11 +129,11 @@ int tls_hello_read(struct slice in, struct tls_hello *ret)
     ptrdiff_t whole = 0;
     while (whole == 0 || (size_t)whole > len) {
         int got = take_record(&in, message, &len);
-        if (got <= 0)
-            return got;
-        whole = message_length(slice_of(message, len));
+        whole = got < 0 ? -1 : message_length(slice_of(message, len)); /* what starts wrong need not be waited for */
         if (whole < 0)
             return -1;
+        if (got == 0)
+            return 0;
     }
     struct tls_hello h = {0};
     if ((size_t)whole != len || !read_body(slice_of(message + MESSAGE_HEAD_BYTES, len - MESSAGE_HEAD_BYTES), &h))

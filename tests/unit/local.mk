@@ -34,6 +34,7 @@ UNIT_TESTS = \
 	%D%/test_regex \
 	%D%/test_sandbox_lockin \
 	%D%/test_tls_handshake \
+	%D%/test_tls_hello \
 	%D%/test_tls_keeper \
 	%D%/test_tls_mint \
 	%D%/test_tls_roots \
