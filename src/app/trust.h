@@ -15,7 +15,8 @@
  * A record that others could have written, that is cut off or whose texts do not have their hashes is an error:
  * nothing is trusted by it. */
 #pragma once
-#include "app/files.h"
+#include "app/texts.h"
+#include "base/arena.h"
 #include "base/clock.h"
 
 enum { TRUST_FILES_MAX = 256 };

@@ -4,7 +4,7 @@
  * working directory.  git is not asked: it would read configuration that an agent may have written.
  */
 #pragma once
-#include "app/files.h"
+#include "app/texts.h"
 #include "base/err.h"
 #include "policy/policy.h"
 
@@ -31,6 +31,8 @@ struct project_policy {
     struct project project;
     struct arena arena; /* of names and texts */
     const char *name;   /* for messages and records: ".exeat.yaml", or what --policy said */
+    const char *base;   /* the folder that names of files start from; NULL: the working directory */
+    struct texts *texts; /* what it extends, presets too */
     struct files_given *files; /* by name; none where the project has no policy: nothing is allowed then */
     size_t file_count;
 };

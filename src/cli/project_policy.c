@@ -24,33 +24,56 @@ void project_print_problem(void *arg, const char *file, unsigned line, unsigned 
 void project_policy_clear(struct project_policy *p)
 {
     project_clear(&p->project);
+    texts_free(p->texts);
     arena_free(&p->arena);
     *p = (struct project_policy){0};
 }
 
 /* --- reading --- */
 
-static int add_file(struct project_policy *p, const char *name, const char *path, struct err *e)
+static int read_top(struct project_policy *p, const char *path, struct err *e)
 {
     AUTO_BUF text = BUF_INIT(CAP_DOCUMENT_BYTES);
     if (io_read_file(path, &text, e) < 0)
         return -1;
-    struct files_given f = {arena_slice(&p->arena, slice_str(name)).ptr, arena_slice(&p->arena, buf_slice(&text))};
-    if (!f.path || !f.text.ptr)
+    struct files_given f = {p->name, arena_slice(&p->arena, buf_slice(&text))};
+    if (!f.text.ptr)
         return err_set(e, "%s: too large", path);
     p->files[p->file_count++] = f;
     return 0;
 }
 
+/* One that cannot be read is told by whoever compiles, at the line that extends it. */
+static int read_extended(struct project_policy *p, struct err *e)
+{
+    const struct texts_source from = {.base = p->base};
+    size_t count;
+    if (texts_new(&from, &p->texts, e) < 0)
+        return -1;
+    const struct policy_source policy = {
+        .file = p->name, .text = p->files[0].text, .lookup = texts_lookup, .lookup_arg = p->texts};
+    policy_gather(&policy);
+    const struct text_entry *all = texts_all(p->texts, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].kind != POLICY_TEXT_FILE || all[i].error)
+            continue;
+        if (p->file_count == TRUST_FILES_MAX)
+            return err_set(e, "%s: extends more than %d files", p->name, TRUST_FILES_MAX);
+        p->files[p->file_count++] = (struct files_given){all[i].name, all[i].text};
+    }
+    return 0;
+}
+
 static int read_files(struct project_policy *p, const char *policy, struct err *e)
 {
-    p->name = policy ? policy : PROJECT_POLICY;
+    p->name = arena_slice(&p->arena, slice_str(policy ? policy : PROJECT_POLICY)).ptr;
+    p->base = policy ? NULL : p->project.dir;
     p->files = arena_array(&p->arena, TRUST_FILES_MAX, sizeof *p->files);
-    if (!p->files)
+    if (!p->name || !p->files)
         return err_set(e, "no memory");
     if (!policy && access(p->project.policy, F_OK) < 0 && errno == ENOENT)
         return 1;
-    return add_file(p, p->name, policy ? policy : p->project.policy, e);
+    return read_top(p, policy ? policy : p->project.policy, e) < 0 ? -1 : read_extended(p, e);
 }
 
 int project_policy_read(const char *policy, const char *dir, struct project_policy *ret, struct err *e)
@@ -70,9 +93,12 @@ int project_policy_compile(const struct project_policy *p, const char *task, pol
                            void *report_arg, struct policy **ret_policy)
 {
     struct err e;
-    struct slice text = p->file_count ? p->files[0].text : SLICE("");
-    return policy_compile(p->name, text, task ? task : p->project.task, report, report_arg,
-                          ret_policy, &e);
+    const struct policy_source from = {.file = p->name,
+                                       .text = p->file_count ? p->files[0].text : SLICE(""),
+                                       .default_task = task ? task : p->project.task,
+                                       .lookup = p->texts ? texts_lookup : NULL,
+                                       .lookup_arg = p->texts};
+    return policy_compile_source(&from, report, report_arg, ret_policy, &e);
 }
 
 /* --- for commands that only look --- */

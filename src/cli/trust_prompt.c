@@ -14,11 +14,18 @@ enum { TEXT_BYTES = 32 << 20, ANSWER_BYTES = 16 };
 
 /* --- what is shown --- */
 
+/* With the texts that were trusted, and the presets of today. */
 static int compile_before(const struct project_policy *p, const struct trust_record *before, struct policy **ret)
 {
-    const struct project_policy old = {
+    const struct texts_source from = {.given = before->files, .given_count = before->count, .only_given = true};
+    struct project_policy old = {
         .project = p->project, .name = p->name, .files = before->files, .file_count = before->count};
-    return project_policy_compile(&old, NULL, NULL, NULL, ret);
+    struct err e;
+    if (texts_new(&from, &old.texts, &e) < 0)
+        return -1;
+    int result = project_policy_compile(&old, NULL, NULL, NULL, ret);
+    texts_free(old.texts);
+    return result;
 }
 
 struct listing {

@@ -3,6 +3,7 @@
  * Everything in the policy is text from outside: it is made printable, and nothing of it is a key. */
 #pragma once
 #include "app/trust.h"
+#include "base/buf.h"
 #include "cli/project.h"
 
 /* What the policy allows, or, where an earlier one was trusted, what has changed since. */
