@@ -6,6 +6,7 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cmd_check.c \
 	%D%/cmd_doctor.c \
 	%D%/cmd_env.c \
+	%D%/cmd_init.c \
 	%D%/cmd_log.c \
 	%D%/cmd_policy.c \
 	%D%/cmd_proxy.c \
@@ -19,6 +20,10 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/doctor.def \
 	%D%/help.c \
 	%D%/help.h \
+	%D%/init_files.c \
+	%D%/init_remotes.c \
+	%D%/init_scan.h \
+	%D%/init_signs.def \
 	%D%/judging.c \
 	%D%/judging.h \
 	%D%/log_line.c \
@@ -48,6 +53,7 @@ man1_PAGES = \
 	%D%/man/exeat-check.1 \
 	%D%/man/exeat-doctor.1 \
 	%D%/man/exeat-env.1 \
+	%D%/man/exeat-init.1 \
 	%D%/man/exeat-log.1 \
 	%D%/man/exeat-policy.1 \
 	%D%/man/exeat-proxy.1 \
