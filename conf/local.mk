@@ -23,3 +23,17 @@ exeatpresets_DATA = \
 	%D%/presets/pypi.yaml \
 	%D%/presets/rubygems.yaml \
 	%D%/presets/ubuntu.yaml
+
+# A build tree has them beside its programs, as an installation has (role_data in src/app/role.h).
+noinst_DATA += %D%/.linked
+%D%/.linked:
+	$(AM_V_GEN)$(MKDIR_P) %D% && \
+	for folder in presets agents; do \
+	  test $(abs_top_srcdir) = $(abs_top_builddir) || test -h %D%/$$folder || \
+	    ln -s $(abs_top_srcdir)/%D%/$$folder %D%/$$folder || exit 1; \
+	done; touch $@
+clean-local: clean-conf-links
+clean-conf-links:
+	for folder in presets agents; do if test -h %D%/$$folder; then rm -f %D%/$$folder; fi; done
+.PHONY: clean-conf-links
+CLEANFILES += %D%/.linked

@@ -16,6 +16,10 @@ enum bundle_kind {
     BUNDLE_TOKEN,       /* by path: a token file's text */
     BUNDLE_ROOTS,       /* the system's roots, PEM */
     BUNDLE_EXTRA_ROOTS, /* upstream.ca_file, PEM */
+    BUNDLE_EXTENDED,    /* what policies extend: as enum policy_text_kind, each by name; the text begins with
+                         * "+", or with "-" where it could not be read and says why */
+    BUNDLE_EXTENDED_PRESET,
+    BUNDLE_EXTENDED_REGISTRIES,
     BUNDLE_HINT,        /* config_proxy_hint */
     BUNDLE_KIND_END,
 };

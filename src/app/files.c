@@ -16,6 +16,7 @@ struct packer {
     const struct config *config;
     struct buf *out;
     struct problems *problems;
+    struct texts *texts; /* what policies extend */
 };
 
 static const struct files_given *find_given(const struct files_source *source, const char *path)
@@ -43,6 +44,15 @@ static void warn_if_readable(const struct files_source *source, const char *path
     source->warning(source->arg, path, 0, 0, "holds a token and can be read by everybody: chmod o-r it");
 }
 
+/* Reads what a policy extends. */
+static void gather(const struct packer *p, const char *path, struct slice text)
+{
+    const struct policy_source policy = {
+        .file = path, .text = text, .lookup = texts_lookup, .lookup_arg = p->texts};
+    texts_only_given(p->texts, find_given(p->source, path));
+    policy_gather(&policy);
+}
+
 /* Reads a file that a task or a key names; an error stands at the place of the name. */
 static int pack_file(struct packer *p, enum bundle_kind kind, const char *path, size_t max, unsigned line,
                      unsigned column)
@@ -52,6 +62,8 @@ static int pack_file(struct packer *p, enum bundle_kind kind, const char *path, 
     if (read_text(p->source, path, &text, &why) < 0)
         return problems_add(p->problems, line, column, "%s", why.text);
     int result = bundle_append(p->out, kind, path, buf_slice(&text), &why);
+    if (kind == BUNDLE_POLICY)
+        gather(p, path, buf_slice(&text));
     if (kind == BUNDLE_TOKEN && text.data)
         crypto_wipe(text.data, text.size);
     return result < 0 ? problems_add(p->problems, line, column, "%s", why.text) : 0;
@@ -99,11 +111,30 @@ static int pack_upstream_proxy(struct packer *p)
                      p->config->upstream.proxy_column);
 }
 
+/* That a text could not be read is told where it is extended, by whoever compiles. */
+static int pack_extended(struct packer *p, struct err *e)
+{
+    size_t count;
+    const struct text_entry *all = texts_all(p->texts, &count);
+    for (const struct text_entry *t = all; t < all + count; t++) {
+        AUTO_BUF text = BUF_INIT(CAP_DOCUMENT_BYTES + 1);
+        enum bundle_kind kind = BUNDLE_EXTENDED + (enum bundle_kind)t->kind;
+        if (buf_append(&text, t->error ? SLICE("-") : SLICE("+")) < 0 ||
+            buf_append(&text, t->error ? slice_str(t->error) : t->text) < 0)
+            return err_set(e, "%s: too large", t->name);
+        if (bundle_append(p->out, kind, t->name, buf_slice(&text), e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int pack_all(struct packer *p, struct err *e)
 {
     unsigned before = p->problems->count;
     for (size_t i = 0; i < p->config->task_count; i++)
         pack_task(p, i);
+    if (pack_extended(p, e) < 0)
+        return -1;
     if (pack_upstream_proxy(p) < 0)
         return -1;
     const char *extra = p->config->upstream.ca_file;
@@ -124,7 +155,11 @@ int files_pack(const struct files_source *source, struct err *e)
         return -1;
     if (config->has_tokens)
         warn_if_readable(source, source->config);
-    struct packer p = {source, config, &out, &problems};
+    const struct texts_source from = {.given = source->given, .given_count = source->given_count};
+    AUTO(texts) *texts = NULL;
+    if (texts_new(&from, &texts, e) < 0)
+        return -1;
+    struct packer p = {source, config, &out, &problems, texts};
     if (bundle_append(&out, BUNDLE_CONFIG, source->config, buf_slice(&text), e) < 0 || pack_all(&p, e) < 0)
         return -1;
     return bundle_seal(&out, e);

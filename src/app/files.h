@@ -1,13 +1,9 @@
-/* Reads all that a configuration names, once, into a bundle: the supervisor's part of a start or reload. */
+/* Reads all that a configuration names, with all that its policies extend, once, into a bundle: the
+ * supervisor's part of a start or reload. */
 #pragma once
 #include "app/bundle.h"
 #include "app/config.h"
-
-/* A file that is given as text: a configuration that `exeat run` writes, a policy it has found. */
-struct files_given {
-    const char *path;
-    struct slice text;
-};
+#include "app/texts.h"
 
 struct files_source {
     const char *config; /* path, or the name of a given text */
@@ -18,5 +14,5 @@ struct files_source {
     void *arg;
 };
 
-/* Returns the descriptor of a sealed bundle. */
+/* Returns the descriptor of a sealed bundle.  A policy that is given as text extends only files that are. */
 MUST_USE int files_pack(const struct files_source *source, struct err *e);

@@ -65,6 +65,20 @@ static bool share_policy(struct loader *l, size_t i)
     return false;
 }
 
+/* What a policy extends stands in the bundle. */
+static int find_extended(void *arg, enum policy_text_kind kind, const char *name, struct slice *ret_text,
+                         struct err *e)
+{
+    const struct loader *l = arg;
+    struct slice text = bundle_find(l->bundle, BUNDLE_EXTENDED + (enum bundle_kind)kind, name, NULL);
+    if (text.len == 0)
+        return err_set(e, "%s: not in the bundle", name);
+    if (text.ptr[0] != '+')
+        return err_set(e, "%.*s", SLICE_FMT(slice_skip(text, 1)));
+    *ret_text = slice_skip(text, 1);
+    return 0;
+}
+
 static int compile(struct loader *l, size_t i)
 {
     const struct config_task *t = &l->load->config->tasks[i];
@@ -74,8 +88,9 @@ static int compile(struct loader *l, size_t i)
     struct err *first = l->problems.count ? NULL : l->e;
     if (!text.ptr)
         return problems_add(&l->problems, t->line, t->column, "%s: not in the bundle", t->policy);
-    if (policy_compile(t->policy, text, t->name, l->problems.report, l->problems.report_arg,
-                       &l->load->policies[i], first) < 0) {
+    const struct policy_source from = {t->policy, text, t->name, find_extended, l};
+    if (policy_compile_source(&from, l->problems.report, l->problems.report_arg, &l->load->policies[i],
+                              first) < 0) {
         l->problems.count++;
         return -1;
     }
@@ -92,7 +107,8 @@ static void load_task(struct loader *l, size_t i)
     *to = (struct proxy_task_settings){.name = t->name,
                                        .policy = l->load->policies[i],
                                        .sources = t->sources,
-                                       .source_count = t->source_count};
+                                       .source_count = t->source_count,
+                                       .jailed = t->jail};
     if (set_token(l, t, to) < 0)
         return; /* told */
 }

@@ -1,6 +1,6 @@
 noinst_LIBRARIES += %D%/libapp.a
 
-%C%_libapp_a_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_libapp_a_CPPFLAGS = $(AM_CPPFLAGS) -DEXEAT_BUBBLEWRAP=\"$(BUBBLEWRAP)\"
 %C%_libapp_a_SOURCES = \
 	%D%/budget_store.c \
 	%D%/budget_store.h \
@@ -54,12 +54,16 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/run_summary.h \
 	%D%/signals.c \
 	%D%/signals.h \
+	%D%/sealer.c \
+	%D%/sealer.h \
 	%D%/state.c \
 	%D%/state.h \
 	%D%/supervisor.c \
 	%D%/supervisor.h \
 	%D%/supervisor_internal.h \
 	%D%/supervisor_roles.c \
+	%D%/texts.c \
+	%D%/texts.h \
 	%D%/trust.c \
 	%D%/trust.h \
 	%D%/trustfiles.c \

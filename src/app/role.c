@@ -40,25 +40,47 @@ static int own_folder(char ret[PATH_MAX], struct err *e)
     return 0;
 }
 
+/* In a build tree our folder's parent has config.status; installed it never does. */
+static bool in_build_tree(const char *folder)
+{
+    char marker[PATH_MAX];
+    int n = snprintf(marker, PATH_MAX, "%s/../config.status", folder);
+    return n > 0 && n < PATH_MAX && access(marker, X_OK) == 0;
+}
+
 static bool try_path(char ret[PATH_MAX], const char *folder, const char *below, const char *name)
 {
     int n = snprintf(ret, PATH_MAX, "%s%s/%s", folder, below, name);
     return n > 0 && n < PATH_MAX && access(ret, X_OK) == 0;
 }
 
-/* In a build tree the roles stand beside us (its parent has config.status); installed they never do, and
+/* In a build tree the roles stand beside us; installed they never do, and
  * a program called `proxy` in /usr/bin is somebody else's.  ../libexec is the same place after
  * `make install DESTDIR=`. */
-static int find_role(const char *name, char ret[PATH_MAX], struct err *e)
+int role_find(const char *name, char ret[PATH_MAX], struct err *e)
 {
-    char folder[PATH_MAX], marker[PATH_MAX];
+    char folder[PATH_MAX];
     if (own_folder(folder, e) < 0)
         return -1;
-    if (try_path(marker, folder, "/..", "config.status") && try_path(ret, folder, "", name))
+    if (in_build_tree(folder) && try_path(ret, folder, "", name))
         return 0;
     if (try_path(ret, folder, "/../libexec/exeat", name) || try_path(ret, EXEAT_LIBEXECDIR, "", name))
         return 0;
     return err_set(e, "the program `%s` is missing: expected it as %s/%s", name, EXEAT_LIBEXECDIR, name);
+}
+
+int role_data(const char *name, char ret[PATH_MAX], struct err *e)
+{
+    char folder[PATH_MAX];
+    if (own_folder(folder, e) < 0)
+        return -1;
+    if (in_build_tree(folder))
+        return try_path(ret, folder, "/../conf", name)
+                   ? 0
+                   : err_set(e, "the folder conf/%s is missing in the build tree: run make", name);
+    if (try_path(ret, folder, "/../share/exeat", name) || try_path(ret, EXEAT_DATADIR, "", name))
+        return 0;
+    return err_set(e, "the folder %s/%s is missing", EXEAT_DATADIR, name);
 }
 
 static size_t fill_environment(char texts[ENVIRONMENT_MAX][256], char *ret[ENVIRONMENT_MAX + 1])
@@ -111,7 +133,7 @@ int role_spawn(const char *name, enum ipc_end end, struct role *ret, struct err 
 {
     char path[PATH_MAX], texts[ENVIRONMENT_MAX][256], *environment[ENVIRONMENT_MAX + 1];
     int pair[2];
-    if (find_role(name, path, e) < 0)
+    if (role_find(name, path, e) < 0)
         return -1;
     fill_environment(texts, environment);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)

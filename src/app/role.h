@@ -6,6 +6,7 @@
 #pragma once
 #include "app/ipc.h"
 
+#include <limits.h>
 #include <sys/types.h>
 
 enum { ROLE_CONTROL_FD = 3 };
@@ -16,8 +17,12 @@ struct role {
     struct ipc ipc;
 };
 
+/* The absolute path of an executable of ours (see role_spawn). */
+MUST_USE int role_find(const char *name, char ret[PATH_MAX], struct err *e);
 /* Starts the executable `name`: beside our own in a build tree, else in libexec; never through PATH. */
 MUST_USE int role_spawn(const char *name, enum ipc_end end, struct role *ret, struct err *e);
+/* The folder `name` of our installed data ("presets"); in a build tree the source's conf/`name`. */
+MUST_USE int role_data(const char *name, char ret[PATH_MAX], struct err *e);
 /* SIGKILL and wait; safe on one that does not run. */
 void role_kill(struct role *r);
 
