@@ -7,6 +7,9 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/agent_filter.h \
 	%D%/calls.def \
 	%D%/calls_if.def \
+	%D%/git_config.c \
+	%D%/git_config.h \
+	%D%/git_parts.def \
 	%D%/inner.h \
 	%D%/inner_command.c \
 	%D%/inner_setup.c \
@@ -26,8 +29,11 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/mounts_check.c \
 	%D%/mounts_command.c \
 	%D%/mounts_files.c \
+	%D%/mounts_git.c \
 	%D%/mounts_internal.h \
+	%D%/mounts_pin.c \
 	%D%/mounts_stage.c \
+	%D%/mounts_stray.c \
 	%D%/mounts_system.c \
 	%D%/mounts_tree.c \
 	%D%/netlink.c \
@@ -43,6 +49,7 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/network_sockets.c \
 	%D%/seccomp.c \
 	%D%/seccomp.h \
+	%D%/secrets.def \
 	%D%/system.def
 
 EXTRA_DIST += %D%/DEPS

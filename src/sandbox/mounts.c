@@ -109,6 +109,29 @@ bool path_within(const char *path, const char *dir)
     return strncmp(path, dir, n) == 0 && (path[n] == 0 || path[n] == '/');
 }
 
+struct mount_op *mounts_find(struct mounts *m, const char *to)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (strcmp(m->ops[i].to, to) == 0)
+            return &m->ops[i];
+    return NULL;
+}
+
+/* Two reasons to mount on one path: the stricter one counts. */
+static int merge(struct mount_op *op, struct mount_op *with)
+{
+    static const int STRICT[MOUNT_KINDS] = {[MOUNT_READ] = 1, [MOUNT_LINK_OVER] = 2, [MOUNT_HIDE] = 3};
+    with->protects |= op->protects;
+    if (STRICT[with->kind] <= STRICT[op->kind]) {
+        op->protects = with->protects;
+        fd_auto_close(&with->fd);
+        return 0;
+    }
+    fd_auto_close(&op->fd);
+    *op = *with;
+    return 0;
+}
+
 int mounts_add_path(struct mounts *m, enum mount_kind kind, const char *path, const char *to,
                     const char *reason, bool protects, struct err *e)
 {
@@ -117,14 +140,10 @@ int mounts_add_path(struct mounts *m, enum mount_kind kind, const char *path, co
         return 1;
     if (fd < 0)
         return err_sys(e, "%s: cannot open", path);
-    return mounts_add(m,
-                      (struct mount_op){.kind = kind,
-                                        .to = to ? to : path,
-                                        .from = path,
-                                        .fd = fd,
-                                        .reason = reason,
-                                        .protects = protects},
-                      e);
+    struct mount_op op = {
+        .kind = kind, .to = to ? to : path, .from = path, .fd = fd, .reason = reason, .protects = protects};
+    struct mount_op *there = mounts_find(m, op.to);
+    return there ? merge(there, &op) : mounts_add(m, op, e);
 }
 
 /* The three places that everything else is judged by.  state and home need not exist. */
@@ -133,6 +152,9 @@ static int resolve_places(struct mounts *m, struct err *e)
     m->project = mounts_real(m, m->o->project, e);
     if (!m->project)
         return err_wrap(e, "the project");
+    m->run = mounts_real(m, m->o->run, e);
+    if (!m->run)
+        return err_wrap(e, "the folder of the run");
     m->home = mounts_real(m, m->o->home, NULL);
     if (!m->home)
         m->home = m->o->home;

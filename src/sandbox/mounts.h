@@ -37,7 +37,8 @@ struct mount_op {
     size_t len;
     const char *reason; /* for --dry-run: "the project", "git: hooks", "files.read" */
     bool protects;      /* the jail is stopped when this mount goes */
-    bool create;        /* `from` is not on the host yet: mounts_prepare makes it, mounts_finish removes it */
+    bool create;        /* `to` is not on the host yet: mounts_prepare makes it, mounts_finish removes it */
+    bool directory;     /* what `create` makes; a file gets `text` */
 };
 
 struct mounts_text { /* a file of ours inside */
@@ -91,3 +92,8 @@ const char *const *mounts_arguments(const struct mounts *m);
 MUST_USE int mounts_watch(struct mounts *m, pid_t pid, struct err *e);
 /* -1 when a protecting mount has gone, with its name: end the jail at once.  0 also when pid is no more. */
 MUST_USE int mounts_check(const struct mounts *m, pid_t pid, struct err *e);
+
+/* After the jail has ended: removes from the host what mounts_prepare made there. */
+void mounts_finish(struct mounts *m);
+/* The same for runs that were killed; `state` as in the options.  Runs that still live keep theirs. */
+void mounts_sweep(const char *state);

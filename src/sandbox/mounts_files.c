@@ -133,18 +133,68 @@ static int hide_state(struct mounts *m, const struct roots *r, struct err *e)
     return 0;
 }
 
+static int bind_roots(struct mounts *m, const struct roots *r, struct err *e)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        if (covered(r, i))
+            continue;
+        if (bind_root(m, &r->rows[i], e) < 0)
+            return -1;
+        if (r->rows[i].write)
+            m->writable[m->writable_count++] = r->rows[i].path;
+    }
+    return 0;
+}
+
+/* A walk from a folder finds what lies in the folders below it. */
+static int walk_roots(struct mounts *m, const struct roots *r, struct err *e)
+{
+    const char *last = NULL;
+    for (size_t i = 0; i < r->count; i++) {
+        if (last && path_within(r->rows[i].path, last))
+            continue;
+        last = r->rows[i].path;
+        if (mounts_plan_tree(m, last, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    return strcmp(((const struct mount_op *)a)->to, ((const struct mount_op *)b)->to);
+}
+
+static bool is_hidden(const struct mounts *m, size_t first, size_t end, const char *path)
+{
+    for (size_t i = first; i < end; i++)
+        if (m->ops[i].kind == MOUNT_HIDE && path_within(path, m->ops[i].to))
+            return true;
+    return false;
+}
+
+/* What lies below a hidden folder cannot be mounted on, and need not be. */
+static void drop_hidden(struct mounts *m, size_t first)
+{
+    size_t kept = first;
+    for (size_t i = first; i < m->count; i++) {
+        if (is_hidden(m, first, kept, m->ops[i].to))
+            fd_auto_close(&m->ops[i].fd);
+        else
+            m->ops[kept++] = m->ops[i];
+    }
+    m->count = kept;
+}
+
 int mounts_plan_files(struct mounts *m, struct err *e)
 {
     struct roots r = {0};
-    if (collect(m, &r, e) < 0)
+    size_t first = m->count;
+    if (collect(m, &r, e) < 0 || bind_roots(m, &r, e) < 0 || hide_list(m, e) < 0 ||
+        hide_state(m, &r, e) < 0 || walk_roots(m, &r, e) < 0 || mounts_plan_repository(m, m->project, e) < 0)
         return -1;
-    for (size_t i = 0; i < r.count; i++)
-        if (!covered(&r, i) && bind_root(m, &r.rows[i], e) < 0)
-            return -1;
-    for (size_t i = 0; i < r.count; i++)
-        if (r.rows[i].write && mounts_plan_tree(m, r.rows[i].path, e) < 0)
-            return -1;
-    if (hide_list(m, e) < 0)
-        return -1;
-    return hide_state(m, &r, e);
+    /* a folder before what lies in it: mounting it later would cover that */
+    qsort(m->ops + first, m->count - first, sizeof *m->ops, by_place);
+    drop_hidden(m, first);
+    return 0;
 }

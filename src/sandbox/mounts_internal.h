@@ -6,16 +6,33 @@
 #include <limits.h>
 #include <stdint.h>
 
+/* A repository in the jail: its config is a private copy, which git there may change. */
+struct mount_git {
+    const char *config;  /* on the host */
+    const char *folder;  /* on the host, of this run: the copy lies in it */
+    struct slice before; /* what both held at the start */
+};
+
+/* A file that programs outside run or obey, as it was at the start; see runs.def. */
+struct mount_seen {
+    const char *path;
+    uint64_t inode, size;
+    int64_t changed_ns; /* ctime: a program in the jail cannot set it */
+};
+
 struct mounts {
     struct arena arena;
     const struct mounts_options *o;
-    const char *project, *home, *state; /* of the options, without links */
+    const char *project, *home, *state, *run; /* of the options, without links */
     struct mount_op *ops;
     size_t count, size;
+    const char *writable[CAP_MOUNT_ROOTS + 1]; /* folders that the jail writes */
+    size_t writable_count;
+    struct mount_git gits[CAP_REPOSITORIES];
+    size_t git_count;
     const char **arguments;
     uint64_t *watched; /* mount ids, one for each op; 0: not watched */
     int journal;       /* the locked file that names what was made on the host; -1 */
-    const char *journal_path;
 };
 
 /* Copies nothing but the op itself: its texts live in the plan's arena or are literals.  Closes op.fd on
@@ -27,6 +44,22 @@ char *mounts_printf(struct mounts *m, struct err *e, const char *fmt, ...) PRINT
  * NULL. What is not there is no error: 1 is returned and nothing added. */
 MUST_USE int mounts_add_path(struct mounts *m, enum mount_kind kind, const char *path, const char *to,
                              const char *reason, bool protects, struct err *e);
+
+/* The op that mounts on `to`; NULL. */
+struct mount_op *mounts_find(struct mounts *m, const char *to);
+/* What lies at `path`, mounted on itself: it can be neither written nor replaced (MOUNT_READ), or not
+ * replaced (MOUNT_WRITE).  So that nobody can rename a folder above it either, each folder between it and the
+ * writable folder that holds it becomes a mount as well.  What is not there is made for the time of the run:
+ * `directory`, or a file with `text`. */
+struct mount_pin {
+    enum mount_kind kind;
+    const char *reason;
+    bool create, directory;
+    const char *text;
+};
+MUST_USE int mounts_pin(struct mounts *m, const char *path, const struct mount_pin *pin, struct err *e);
+/* Whether the jail writes at `path`. */
+bool mounts_writable(const struct mounts *m, const char *path);
 
 /* O_PATH, closed on exec; no component may be a link.  -1 with errno. */
 int mounts_open(int dir, const char *path);
@@ -41,8 +74,13 @@ MUST_USE int mounts_plan_files(struct mounts *m, struct err *e);
 MUST_USE int mounts_plan_command(struct mounts *m, struct err *e);
 MUST_USE int mounts_plan_kernel(struct mounts *m, struct err *e);
 MUST_USE int mounts_plan_texts(struct mounts *m, struct err *e);
-/* What needs protection below a folder that the jail writes: repositories, secrets, sockets, devices. */
+/* What needs protection below a folder that the jail sees: repositories, secrets, sockets, devices. */
 MUST_USE int mounts_plan_tree(struct mounts *m, const char *dir, struct err *e);
+/* The repository whose work tree is dir: `.git` there is a directory, a file, a link, or (the project)
+ * missing. */
+MUST_USE int mounts_plan_repository(struct mounts *m, const char *dir, struct err *e);
+/* A repository itself, wherever it lies; worktree: paths in its configuration start there; NULL. */
+MUST_USE int mounts_plan_git_dir(struct mounts *m, const char *git, const char *worktree, struct err *e);
 
 /* Whether bubblewrap makes this one: /proc and /dev, and what lies on /proc. */
 bool mounts_of_bubblewrap(const struct mount_op *op);

@@ -46,11 +46,13 @@ static bool same_file(int a, int b)
     return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-static int open_in(int root, const char *path)
+/* A link in the jail may lead to a mount point (/lib), but not to one that protects: it would be elsewhere.
+ */
+static int open_in(int root, const char *path, bool links)
 {
     struct open_how how = {
         .flags = O_PATH | O_CLOEXEC | O_NOFOLLOW,
-        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (links ? 0 : RESOLVE_NO_SYMLINKS),
     };
     return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 }
@@ -89,13 +91,13 @@ static int open_parent(const struct stage *s, const char *path, char ret_name[NA
     for (; slice_next(&rest, '/', &next); part = next) {
         char upto[PATH_MAX];
         snprintf(upto, sizeof upto, "%.*s", (int)(part.ptr + part.len - path), path);
-        AUTO_FD int sub = open_in(s->root, upto);
+        AUTO_FD int sub = open_in(s->root, upto, true);
         if (sub < 0) {
             char name[NAME_MAX + 1];
             snprintf(name, sizeof name, "%.*s", SLICE_FMT(part));
             if (make_name(s, dir, name, S_IFDIR) < 0)
                 return -1;
-            sub = open_in(s->root, upto);
+            sub = open_in(s->root, upto, true);
         }
         fd_auto_close(&dir);
         dir = TAKE_FD(sub);
@@ -105,7 +107,7 @@ static int open_parent(const struct stage *s, const char *path, char ret_name[NA
 }
 
 /* The place to mount on, made where it is not there and may be made. */
-static int open_target(struct stage *s, const char *path, mode_t type)
+static int open_target(struct stage *s, const char *path, mode_t type, bool links)
 {
     char name[NAME_MAX + 1];
     if (strcmp(path, "/") == 0)
@@ -113,10 +115,10 @@ static int open_target(struct stage *s, const char *path, mode_t type)
     AUTO_FD int dir = open_parent(s, path, name);
     if (dir < 0)
         return -1;
-    int fd = open_in(s->root, path);
+    int fd = open_in(s->root, path, links);
     if (fd >= 0 || errno != ENOENT)
         return fd;
-    return make_name(s, dir, name, type) < 0 ? -1 : open_in(s->root, path);
+    return make_name(s, dir, name, type) < 0 ? -1 : open_in(s->root, path, links);
 }
 
 /* A detached copy of the mounts at the op's source, opened anew in this namespace: a descriptor of the old
@@ -148,7 +150,7 @@ static int put(struct stage *s, const struct mount_op *op, int tree, uint64_t fl
     mode_t type;
     if (set_flags(tree, flags) < 0 || type_of(tree, &type) < 0)
         return err_sys(e, "%s: cannot set mount flags", op->to);
-    AUTO_FD int target = open_target(s, op->to, type);
+    AUTO_FD int target = open_target(s, op->to, type, !op->protects);
     if (target < 0)
         return err_sys(e, "%s: no such place in the jail", op->to);
     if (must_be >= 0 && !same_file(target, must_be))
@@ -200,7 +202,7 @@ static int apply_tmpfs(struct stage *s, const struct mount_op *op, struct err *e
 
 static int apply_dir(struct stage *s, const struct mount_op *op, struct err *e)
 {
-    AUTO_FD int fd = open_target(s, op->to, S_IFDIR);
+    AUTO_FD int fd = open_target(s, op->to, S_IFDIR, true);
     return fd < 0 ? err_sys(e, "%s: cannot make the folder", op->to) : 0;
 }
 
@@ -229,7 +231,8 @@ static int apply_hide(struct stage *s, const struct mount_op *op, struct err *e)
     if (op->fd < 0 || fstat(op->fd, &st) < 0)
         return err_set(e, "%s: cannot be covered", op->to);
     snprintf(name, sizeof name, "%u", s->made++);
-    if (S_ISDIR(st.st_mode) ? mkdirat(s->make, name, 0) < 0 : mknodat(s->make, name, S_IFREG, 0) < 0)
+    if (S_ISDIR(st.st_mode) ? mkdirat(s->make, name, 0555) < 0
+                            : mknodat(s->make, name, S_IFREG | 0444, 0) < 0)
         return err_sys(e, "%s: cannot be covered", op->to);
     AUTO_FD int tree = clone_made(s, name);
     return tree < 0 ? err_sys(e, "%s: cannot be covered", op->to)
@@ -255,7 +258,7 @@ static int apply_text(struct stage *s, const struct mount_op *op, struct err *e)
     AUTO_FD int file = openat(s->make, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444);
     if (file < 0 || write(file, op->text, op->len) != (ssize_t)op->len)
         return err_sys(e, "%s: cannot write", op->to);
-    AUTO_FD int target = open_target(s, op->to, S_IFREG);
+    AUTO_FD int target = open_target(s, op->to, S_IFREG, true);
     if (target < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
         return 0;
     AUTO_FD int tree = clone_made(s, name);
@@ -296,15 +299,15 @@ static int open_stage(struct stage *s, struct err *e)
     AUTO_FD int outer = new_tmpfs(s, "0700"), inner = new_tmpfs(s, "0755");
     if (outer < 0 || inner < 0)
         return err_sys(e, "cannot make a tmpfs");
-    const char *stage = mounts_printf(s->m, e, "%s/stage", s->m->o->run);
+    const char *stage = mounts_printf(s->m, e, "%s/stage", s->m->run);
     if (!stage || (mkdir(stage, 0700) < 0 && errno != EEXIST))
-        return err_sys(e, "%s: cannot make a folder", s->m->o->run);
+        return err_sys(e, "%s: cannot make a folder", s->m->run);
     AUTO_FD int base = over(AT_FDCWD, stage, outer);
     if (base < 0 || mkdirat(base, "root", 0755) < 0 || mkdirat(base, "make", 0700) < 0)
-        return err_sys(e, "%s: cannot mount on it", s->m->o->run);
+        return err_sys(e, "%s: cannot mount on it", s->m->run);
     s->root = over(base, "root", inner);
     s->make = openat(base, "make", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return s->root < 0 || s->make < 0 ? err_sys(e, "%s: cannot mount in it", s->m->o->run) : 0;
+    return s->root < 0 || s->make < 0 ? err_sys(e, "%s: cannot mount in it", s->m->run) : 0;
 }
 
 static int close_stage(struct stage *s, struct err *e)
@@ -312,7 +315,7 @@ static int close_stage(struct stage *s, struct err *e)
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
     if (mount_setattr(s->root, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
         return err_sys(e, "cannot make the jail's root read-only");
-    const char *root = mounts_printf(s->m, e, "%s/stage/root", s->m->o->run);
+    const char *root = mounts_printf(s->m, e, "%s/stage/root", s->m->run);
     return root ? mounts_make_arguments(s->m, root, e) : -1;
 }
 
