@@ -44,6 +44,7 @@ struct raw {
 struct raw_task {
     struct schema_item name;
     struct slice policy, token, token_file;
+    bool jail;
     unsigned mode;
     struct schema_cidrs sources;
 };
@@ -72,10 +73,18 @@ static int read_version(struct schema_ctx *ctx, const struct schema_key *key, co
     return 0;
 }
 
+/* `listen: none`: only jails reach this proxy. */
+static struct schema_address nowhere;
+
 /* Nothing written is the default; an empty list would be a proxy that nobody can reach. */
 static int read_listen(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
                        void *field)
 {
+    struct schema_addresses *to = field;
+    if (value->kind == NODE_SCALAR && slice_eq(value->text, SLICE("none"))) {
+        to->at = &nowhere;
+        return 0;
+    }
     if (value->kind == NODE_SEQUENCE && value->count == 0)
         return schema_fail(ctx, value, "`listen` needs at least one address");
     return schema_addresses(ctx, key, value, field);
@@ -156,6 +165,7 @@ static const struct schema_key task_keys[] = {
     {"token", schema_text, offsetof(struct raw_task, token)},
     {"token_file", schema_text, offsetof(struct raw_task, token_file)},
     {"sources", schema_cidrs, offsetof(struct raw_task, sources), .min = 1},
+    {"jail", schema_bool, offsetof(struct raw_task, jail)},
     {"uid", schema_later, 0},
 };
 static const struct schema task_schema = SCHEMA("a task", struct raw_task, task_keys);
@@ -260,7 +270,8 @@ static bool same_endpoint(const struct fetch_address *a, const struct fetch_addr
 static void make_listen(struct maker *m, const struct raw *raw)
 {
     static const struct schema_address local = {.bytes = {127, 0, 0, 1}, .port = 3128};
-    size_t count = raw->listen.count ? raw->listen.count : 1;
+    bool none = raw->listen.at == &nowhere;
+    size_t count = raw->listen.count || none ? raw->listen.count : 1;
     const struct schema_address *from = raw->listen.count ? raw->listen.at : &local;
     struct config_listen *to = array_of(m, count, sizeof *to);
     for (size_t i = 0; to && i < count; i++) {
@@ -377,9 +388,15 @@ static void check_task(struct maker *m, const struct raw_task *raw, const struct
                      TASK_NAME_BYTES);
     if (t->token && t->token_file)
         problems_add(m->problems, t->line, t->column, "task `%s` has both `token` and `token_file`", t->name);
-    if (!t->token && !t->token_file && t->source_count == 0)
+    if (!t->token && !t->token_file && t->source_count == 0 && !t->jail)
         problems_add(m->problems, t->line, t->column,
                      "task `%s` can never be recognised: give it a `token`, a `token_file` or `sources`",
+                     t->name);
+    if (raw->jail && (t->token || t->token_file || t->source_count))
+        problems_add(m->problems, t->line, t->column,
+                     "task `%s` is known by its jail: it has no `token`, `token_file` or `sources`", t->name);
+    if (!raw->jail && m->c->listen_count == 0)
+        problems_add(m->problems, t->line, t->column, "task `%s` cannot be reached: `listen: none` is for `jail: true`",
                      t->name);
     if (raw->token.len > TOKEN_BYTES_MAX)
         problems_add(m->problems, t->line, t->column, "task `%s`: a token has at most %d bytes", t->name,
@@ -411,6 +428,7 @@ static void make_tasks(struct maker *m, const struct schema_list *list)
             .mode = (enum config_mode)from[i].mode,
             .token = text_of(m, from[i].token),
             .token_file = path_of(m, from[i].token_file),
+            .jail = from[i].jail,
             .line = from[i].name.line,
             .column = from[i].name.column,
         };

@@ -29,6 +29,7 @@ struct config_task {
     const char *token_file; /* path; NULL: none */
     struct proxy_source *sources;
     size_t source_count;
+    bool jail; /* known by its jail's descriptors, and by nothing else */
     unsigned line, column;
 };
 

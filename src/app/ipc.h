@@ -35,11 +35,36 @@ struct ipc_keeper_setup { /* descriptors: certificate and key file unless epheme
 };
 
 struct ipc_proxy_setup { /* descriptors: bundle, audit folder, in-flight table, budgets, listeners, sockets to the
-                            keeper */
+                            keeper: one for each worker, one for the log */
     char version[IPC_VERSION_BYTES];
     char run[IPC_RUN_BYTES];
     char audit_name[IPC_NAME_BYTES];
     uint32_t listeners, workers;
+};
+
+/* Behind the CA certificate in the keeper's IPC_READY: the public key of its seals, hexadecimal. */
+#define IPC_SEAL_KEY "seal key "
+
+struct ipc_jail { /* descriptors: those that are present, then a socket for each worker (proxy/client.h) */
+    uint32_t id;
+    uint32_t present; /* bit i: enum jail_socket i */
+    uint32_t ipv6;
+    char task[IPC_NAME_BYTES];
+};
+
+struct ipc_jail_id {
+    uint32_t id;
+};
+
+enum { IPC_UDP_MAX = 64 };
+struct ipc_jail_udp { /* what UDP the jail tried since the last message */
+    uint32_t id, count;
+    struct ipc_udp {
+        uint64_t datagrams;
+        uint8_t address[16]; /* network order; IPv4 in the first four */
+        uint16_t port;
+        uint16_t v6;
+    } at[IPC_UDP_MAX];
 };
 
 struct ipc_stop {

@@ -4,11 +4,12 @@
 #include "app/supervisor.h"
 #include "sandbox/network.h"
 
-/* The descriptors of `n` are taken over (also on failure, then closed).  `task` is a task of the configuration:
- * whatever comes over these descriptors is its.  Returns when the proxy serves them, so that a program started
- * afterwards finds its network ready; *ret_id names the jail in supervisor_remove_jail.  Several are possible. */
+/* The descriptors of `n` are taken over (also on failure, then closed).  `task` is a task of the
+ * configuration: whatever comes over these descriptors is its.  Returns when the proxy serves them, so that a
+ * program started afterwards finds its network ready; *ret_id names the jail in supervisor_remove_jail.
+ * Several are possible. */
 MUST_USE int supervisor_add_jail(struct supervisor *s, const char *task, struct network *n, unsigned *ret_id,
                                  struct err *e);
-/* The jail's last process is gone: what UDP it tried goes on record, the listeners close.  Connections in progress
- * end by themselves.  Before supervisor_stop.  An id that is not there any more is nothing. */
+/* The jail's last process is gone: what UDP it tried goes on record, the listeners close.  Connections in
+ * progress end by themselves.  Before supervisor_stop.  An id that is not there any more is nothing. */
 void supervisor_remove_jail(struct supervisor *s, unsigned id);

@@ -26,6 +26,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/ipc.c \
 	%D%/ipc.h \
 	%D%/ipc_messages.def \
+	%D%/jailnet.c \
+	%D%/jailnet.h \
 	%D%/listeners.c \
 	%D%/listeners.h \
 	%D%/load.c \
@@ -42,6 +44,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/registries_toml.c \
 	%D%/registries_xml.c \
 	%D%/registries_yaml.c \
+	%D%/proxy_role_jails.c \
+	%D%/proxy_role_jails.h \
 	%D%/role.c \
 	%D%/role.h \
 	%D%/run.c \
@@ -54,6 +58,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/run_summary.h \
 	%D%/signals.c \
 	%D%/signals.h \
+	%D%/seal_keys.c \
+	%D%/seal_keys.h \
 	%D%/sealer.c \
 	%D%/sealer.h \
 	%D%/state.c \
@@ -67,6 +73,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/trust.c \
 	%D%/trust.h \
 	%D%/trustfiles.c \
-	%D%/trustfiles.h
+	%D%/trustfiles.h \
+	%D%/whoasked.c \
+	%D%/whoasked.h
 
 EXTRA_DIST += %D%/DEPS

@@ -2,7 +2,9 @@
 
 #include "app/budget_store.h"
 #include "app/load.h"
+#include "app/proxy_role_jails.h"
 #include "app/role.h"
+#include "app/sealer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
@@ -30,6 +32,7 @@ struct role_state {
     struct audit_log *log;
     struct inflight *inflight;
     struct budget_memory *budgets;
+    struct sealer *sealer;
     struct proxy *proxy;
     char note[LOCKIN_NOTE_BYTES];
     int drained;     /* eventfd(2): the last connection is gone */
@@ -46,8 +49,8 @@ static int receive_setup(struct role_state *r, struct err *e)
         return err_set(e, "the proxy and exeat are of different versions");
     struct ipc_proxy_setup *s = &r->setup;
     s->run[sizeof s->run - 1] = s->audit_name[sizeof s->audit_name - 1] = '\0';
-    if (s->listeners == 0 || s->listeners > IPC_LISTENERS_MAX || s->workers == 0 ||
-        s->workers > IPC_WORKERS_MAX || m->fd_count != FD_LISTENERS + s->listeners + s->workers)
+    if (s->listeners > IPC_LISTENERS_MAX || s->workers == 0 ||
+        s->workers > IPC_WORKERS_MAX || m->fd_count != FD_LISTENERS + s->listeners + s->workers + 1)
         return err_set(e, "malformed setup");
     return 0;
 }
@@ -92,6 +95,8 @@ static int open_log(struct role_state *r, struct audit_options *options, struct 
     options->dir_fd = r->message.fds[FD_AUDIT];
     options->name = r->setup.audit_name;
     options->run = r->setup.run;
+    options->seal = sealer_ask;
+    options->seal_arg = r->sealer;
     return audit_open(options, &r->log, e);
 }
 
@@ -153,6 +158,8 @@ static int prepare(struct role_state *r, struct proxy_snapshot **ret, struct aud
         budget_memory_map(r->message.fds[FD_BUDGETS], &r->budgets, e) < 0 ||
         make_snapshot(r, r->message.fds[FD_BUNDLE], ret, ret_audit, e) < 0)
         return -1;
+    if (sealer_new(r->message.fds[r->message.fd_count - 1], &r->sealer, e) < 0)
+        return -1;
     r->drained = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return r->drained < 0 ? err_sys(e, "eventfd") : 0;
 }
@@ -203,9 +210,10 @@ static void reload(struct role_state *r, const struct ipc_message *m)
 
 static void new_keeper(struct role_state *r, struct ipc_message *m)
 {
-    if (m->fd_count != r->setup.workers)
+    if (m->fd_count != r->setup.workers + 1)
         return; /* closed by whoever received them */
     proxy_set_keepers(r->proxy, m->fds);
+    sealer_set_keeper(r->sealer, m->fds[r->setup.workers]);
     m->fd_count = 0; /* taken over */
 }
 
@@ -234,6 +242,15 @@ static void handle(struct role_state *r, struct ipc_message *m)
         break;
     case IPC_NEW_KEEPER:
         new_keeper(r, m);
+        break;
+    case IPC_JAIL:
+        proxy_role_add_jail(r->proxy, r->setup.workers, r->ipc, m);
+        break;
+    case IPC_JAIL_UDP:
+        proxy_role_note_udp(r->proxy, r->log, m);
+        break;
+    case IPC_JAIL_GONE:
+        proxy_role_remove_jail(r->proxy, m);
         break;
     case IPC_STOP:
         stop(r, m);
@@ -281,6 +298,7 @@ static void finish(struct role_state *r, enum ending ending)
 {
     proxy_stop(r->proxy);
     note(r, AUDIT_STOP, NULL, ending == ENDING_ORPHANED ? "the supervisor is gone" : NULL);
+    audit_seal(r->log);
     struct ipc_stopped end = {0};
     audit_head(r->log, &end.seq, end.hash);
     audit_close(r->log);

@@ -84,21 +84,35 @@ static int write_trust(struct supervisor *s, struct slice ca_pem, int bundle_fd,
     return trustfiles_write(folder, ca_pem, bundle_find(bundle, BUNDLE_ROOTS, NULL, NULL), e);
 }
 
+/* The keeper is ready: *ret_ca is its certificate, in `text`; the key of its seals is kept. */
+static int await_keeper(struct supervisor *s, struct buf *text, struct slice *ret_ca, struct err *e)
+{
+    const struct config *c = s->load->config;
+    if (supervisor_await(&s->keeper, text, e) < 0)
+        return s->o.ephemeral_ca ? -1 : err_wrap(e, "%s, %s", c->ca.cert, c->ca.key);
+    struct slice ca = buf_slice(text);
+    if (seal_keys_cut(&ca, s->seal_key, e) < 0)
+        return -1;
+    *ret_ca = ca;
+    return s->o.ephemeral_ca ? 0 : seal_keys_add(c->state, s->seal_key, e);
+}
+
 static int launch(struct supervisor *s, int bundle_fd, struct err *e)
 {
-    int sockets[IPC_WORKERS_MAX];
+    int sockets[KEEPER_SOCKETS_MAX];
     AUTO_BUF ca_pem = BUF_INIT(PEM_BYTES);
     if (supervisor_setup_keeper(s, sockets, e) < 0)
         return -1;
     int result = supervisor_setup_proxy(s, bundle_fd, sockets, e);
-    for (unsigned i = 0; i < s->workers; i++)
+    for (size_t i = 0; i < keeper_sockets(s); i++)
         close(sockets[i]);
     if (result < 0)
         return -1;
-    if (supervisor_await(&s->keeper, &ca_pem, e) < 0)
-        return s->o.ephemeral_ca ? -1 : err_wrap(e, "%s, %s", s->load->config->ca.cert, s->load->config->ca.key);
+    struct slice ca;
+    if (await_keeper(s, &ca_pem, &ca, e) < 0)
+        return -1;
     /* While the proxy compiles. */
-    if (write_trust(s, buf_slice(&ca_pem), bundle_fd, e) < 0)
+    if (write_trust(s, ca, bundle_fd, e) < 0)
         return -1;
     return supervisor_await(&s->proxy, NULL, e);
 }
@@ -152,6 +166,7 @@ int supervisor_start(struct loop *loop, const struct supervisor_options *o, stru
         return err_set(e, "no memory");
     s->o = *o;
     s->loop = loop;
+    list_init(&s->jails);
     s->audit_dir = s->inflight = -1;
     if (start(s, e) < 0)
         return -1;
@@ -169,6 +184,7 @@ void supervisor_free(struct supervisor *s)
         loop_child_stop(&s->proxy_end);
         loop_child_stop(&s->keeper_end);
     }
+    supervisor_free_jails(s);
     role_kill(&s->proxy);
     role_kill(&s->keeper);
     listeners_close(&s->listeners);
@@ -226,7 +242,7 @@ static int tell_proxy(struct supervisor *s, enum ipc_type type, struct slice tex
 static void restart_keeper(struct supervisor *s)
 {
     struct err e = {0};
-    int sockets[IPC_WORKERS_MAX];
+    int sockets[KEEPER_SOCKETS_MAX];
     if (s->keeper.pid != 0 || s->o.ephemeral_ca)
         return;
     if (role_spawn("keeper", IPC_KEEPER, &s->keeper, &e) < 0 || supervisor_setup_keeper(s, sockets, &e) < 0) {
@@ -234,10 +250,12 @@ static void restart_keeper(struct supervisor *s)
         role_kill(&s->keeper);
         return;
     }
-    int result = supervisor_await(&s->keeper, NULL, &e);
+    AUTO_BUF text = BUF_INIT(PEM_BYTES);
+    struct slice ca;
+    int result = await_keeper(s, &text, &ca, &e);
     if (result == 0)
-        result = ipc_send(&s->proxy.ipc, IPC_NEW_KEEPER, SLICE(""), sockets, s->workers, &e);
-    for (unsigned i = 0; i < s->workers; i++)
+        result = ipc_send(&s->proxy.ipc, IPC_NEW_KEEPER, SLICE(""), sockets, keeper_sockets(s), &e);
+    for (size_t i = 0; i < keeper_sockets(s); i++)
         close(sockets[i]);
     if (result < 0) {
         log_error("the keeper cannot be started: %s", e.text);
@@ -294,12 +312,18 @@ static void reloaded(struct supervisor *s, const struct ipc_message *m)
 
 /* --- events --- */
 
-/* False when there is nothing more to read now. */
-static bool read_message(struct supervisor *s)
+static void jail_answered(struct supervisor *s, const struct ipc_message *m)
+{
+    s->jail_answer.awaited = false;
+    s->jail_answer.ready = m->type == IPC_JAIL_READY;
+    ipc_text(m, s->jail_answer.why, sizeof s->jail_answer.why);
+}
+
+bool supervisor_read(struct supervisor *s, int timeout_ms)
 {
     struct ipc_message m;
     struct err e = {0};
-    switch (ipc_recv(&s->proxy.ipc, 0, &m, &e)) {
+    switch (ipc_recv(&s->proxy.ipc, timeout_ms, &m, &e)) {
     case IPC_TIMEOUT:
         return false;
     case IPC_END:
@@ -315,6 +339,8 @@ static bool read_message(struct supervisor *s)
     }
     if (m.type == IPC_STOPPED)
         s->stopped_said = ipc_payload(&m, &s->head, sizeof s->head) == 0;
+    else if (m.type == IPC_JAIL_READY || m.type == IPC_JAIL_REFUSED)
+        jail_answered(s, &m);
     else
         reloaded(s, &m);
     s->head.hash[sizeof s->head.hash - 1] = '\0';
@@ -324,7 +350,7 @@ static bool read_message(struct supervisor *s)
 
 static void on_proxy_message(struct loop_io *io, int events UNUSED)
 {
-    read_message(CONTAINER_OF(io, struct supervisor, proxy_io));
+    supervisor_read(CONTAINER_OF(io, struct supervisor, proxy_io), 0);
 }
 
 static void on_keeper_end(struct loop_child *child, int status)
@@ -346,7 +372,7 @@ static void on_proxy_end(struct loop_child *child, int status)
 {
     struct supervisor *s = CONTAINER_OF(child, struct supervisor, proxy_end);
     loop_child_stop(child);
-    while (read_message(s))
+    while (supervisor_read(s, 0))
         ; /* what it still said */
     loop_io_stop(&s->proxy_io);
     s->proxy.pid = 0;
@@ -391,6 +417,11 @@ const struct trustfiles *supervisor_trust(const struct supervisor *s)
 const char *supervisor_run(const struct supervisor *s)
 {
     return s->run;
+}
+
+const char *supervisor_seal_key(const struct supervisor *s)
+{
+    return s->seal_key;
 }
 
 void supervisor_head(const struct supervisor *s, uint64_t *ret_seq, char ret_hash[65])

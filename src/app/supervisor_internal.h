@@ -3,7 +3,17 @@
 #include "app/budget_store.h"
 #include "app/ipc.h"
 #include "app/role.h"
+#include "app/seal_keys.h"
 #include "app/supervisor.h"
+#include "base/list.h"
+
+enum { KEEPER_SOCKETS_MAX = IPC_WORKERS_MAX + 1 };
+
+/* What the proxy said of the last jail that it was given. */
+struct jail_answer {
+    bool awaited, ready;
+    char why[900];
+};
 
 struct supervisor {
     struct supervisor_options o;
@@ -21,18 +31,28 @@ struct supervisor {
     struct budget_store *budgets;
     struct loop_deadline save; /* of the budgets */
     struct trustfiles trust;
+    char seal_key[2 * ED25519_KEY_BYTES + 1];
     struct role keeper, proxy;
     struct loop_child keeper_end, proxy_end;
     struct loop_io proxy_io;
     bool watching, stopping, stopped_said;
+    struct list jails; /* struct jailnet (jailnet.c) */
+    unsigned jails_so_far;
+    struct jail_answer jail_answer;
     struct ipc_stopped head;
 };
 
+/* One for each worker, and the last for the log. */
+size_t keeper_sockets(const struct supervisor *s);
 /* supervisor_roles.c */
-/* Sends the keeper its setup; ret_sockets: one for each worker, non-blocking, the caller's. */
+/* Sends the keeper its setup; ret_sockets: keeper_sockets, non-blocking, the caller's. */
 MUST_USE int supervisor_setup_keeper(struct supervisor *s, int *ret_sockets, struct err *e);
 MUST_USE int supervisor_setup_proxy(struct supervisor *s, int bundle, const int *sockets, struct err *e);
 /* Waits for READY; *ret_text gets its payload (may be NULL). */
 MUST_USE int supervisor_await(struct role *r, struct buf *ret_text, struct err *e);
+/* Takes one message of the proxy's, waiting so long.  False when there is none, or no proxy any more. */
+bool supervisor_read(struct supervisor *s, int timeout_ms);
+/* jailnet.c */
+void supervisor_free_jails(struct supervisor *s);
 /* A dead proxy's open requests become records. */
 void supervisor_recover(struct supervisor *s, int status);

@@ -20,6 +20,9 @@ noinst_LIBRARIES += %D%/libaudit.a
 	%D%/record.h \
 	%D%/redact.c \
 	%D%/redact.h \
+	%D%/redact_args.c \
+	%D%/redact_args.h \
+	%D%/secret_args.def \
 	%D%/secret_params.def \
 	%D%/tail.c \
 	%D%/tail.h \

@@ -44,6 +44,7 @@ struct proxy_task_settings {
     uint8_t token_sha256[32];
     const struct proxy_source *sources;
     size_t source_count;
+    bool jailed; /* nobody else is it: neither token nor sources */
 };
 
 struct proxy_settings {

@@ -159,7 +159,7 @@ static int index_task(struct proxy_snapshot *s, struct snapshot_task *t, struct 
 
 static int copy_task(struct proxy_snapshot *s, const struct proxy_task_settings *from, struct err *e)
 {
-    if (!from->has_token && from->source_count == 0)
+    if (!from->has_token && from->source_count == 0 && !from->jailed)
         return err_set(e, "task `%s` has neither a token nor sources: nobody could use it", from->name);
     struct snapshot_task *t = &s->tasks[s->task_count];
     t->name_slice = arena_slice(&s->arena, slice_str(from->name));

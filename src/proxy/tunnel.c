@@ -269,13 +269,15 @@ static int say_established(struct exchange *x)
 {
     struct conn *c = x->conn;
     static const struct slice established = SLICE("HTTP/1.1 200 Connection established\r\n\r\n");
+    c->close_after = true;
+    if (c->captured) /* it did not ask for a tunnel */
+        return 0;
     blocks_give(&c->worker->blocks, &c->out);
     if (buf_append(&c->out, established) < 0 || stream_flush(&c->stream, &c->out) < 0 || buf_len(&c->out))
         return -1; /* a fresh socket that does not take 40 bytes is no connection */
     blocks_take(&c->worker->blocks, &c->out);
     x->response_begun = true; /* from here on it can only be cut */
     x->to_client = established.len;
-    c->close_after = true;
     return 0;
 }
 

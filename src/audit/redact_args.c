@@ -1,0 +1,148 @@
+#include "audit/redact_args.h"
+
+#include "audit/redact.h"
+
+enum { ARGUMENT_MAX = 200, NAME_MAX_BYTES = 64 };
+
+static const struct slice hidden = SLICE("[redacted]");
+
+static const struct slice parts[] = {
+#define PART(text) SLICE(text),
+#define START(text)
+#define VALUE(text)
+#include "audit/secret_args.def"
+#undef PART
+#undef START
+#undef VALUE
+};
+
+static const struct slice starts[] = {
+#define PART(text)
+#define START(text) SLICE(text),
+#define VALUE(text)
+#include "audit/secret_args.def"
+#undef PART
+#undef START
+#undef VALUE
+};
+
+static const struct slice options[] = {
+#define PART(text)
+#define START(text)
+#define VALUE(text) SLICE(text),
+#include "audit/secret_args.def"
+#undef PART
+#undef START
+#undef VALUE
+};
+
+static bool is_secret_name(struct slice name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        for (size_t at = 0; at + parts[i].len <= name.len; at++)
+            if (slice_eq_nocase(slice_of(name.ptr + at, parts[i].len), parts[i]))
+                return true;
+    return false;
+}
+
+static bool is_token(struct slice text)
+{
+    for (size_t i = 0; i < ARRAY_LEN(starts); i++)
+        if (slice_starts(text, starts[i]))
+            return true;
+    return false;
+}
+
+static bool takes_credentials(struct slice arg)
+{
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        if (slice_eq(arg, options[i]))
+            return true;
+    return false;
+}
+
+static bool is_secret_option(struct slice arg)
+{
+    return slice_starts(arg, SLICE("-")) && slice_find(arg, '=') < 0 && slice_find(arg, ' ') < 0 &&
+           is_secret_name(arg);
+}
+
+/* Whether `arg`, behind `before`, is a secret as a whole. */
+static bool is_secret_value(struct slice before, struct slice arg)
+{
+    if (takes_credentials(before))
+        return slice_find(arg, ':') >= 0;
+    return is_secret_option(before);
+}
+
+static bool is_url(struct slice text)
+{
+    for (size_t i = 0; i + 3 <= text.len && i < NAME_MAX_BYTES; i++)
+        if (memcmp(text.ptr + i, "://", 3) == 0)
+            return true;
+    return false;
+}
+
+struct out {
+    char *at;
+    size_t len, size;
+};
+
+static void put(struct out *o, struct slice s)
+{
+    size_t room = o->size - o->len, n = s.len < room ? s.len : room;
+    if (n)
+        memcpy(o->at + o->len, s.ptr, n);
+    o->len += n;
+}
+
+/* NAME=value, --name=value, "Name: value": what stands before the value, or nothing. */
+static struct slice name_of(struct slice arg)
+{
+    for (size_t i = 0; i < arg.len && i < NAME_MAX_BYTES; i++)
+        if (arg.ptr[i] == '=' || (arg.ptr[i] == ':' && i + 1 < arg.len && arg.ptr[i + 1] != '/'))
+            return slice_first(arg, i + 1);
+    return slice_first(arg, 0);
+}
+
+static void put_short(struct out *o, struct slice text)
+{
+    put(o, slice_first(text, ARGUMENT_MAX));
+    if (text.len > ARGUMENT_MAX)
+        put(o, SLICE("\xe2\x80\xa6"));
+}
+
+static void put_argument(struct out *o, struct slice arg)
+{
+    AUTO_BUF scratch = BUF_INIT(REDACT_SCRATCH_BYTES);
+    struct slice name = name_of(arg), value = slice_skip(arg, name.len);
+    if (slice_starts(value, SLICE(" ")))
+        value = slice_skip(value, 1);
+    if (is_token(arg)) {
+        put(o, hidden);
+    } else if (name.len && (is_secret_name(name) || is_token(value))) {
+        put(o, name);
+        put(o, hidden);
+    } else if (is_url(arg)) {
+        put_short(o, redact_url(arg, false, ARGUMENT_MAX, &scratch));
+    } else {
+        put_short(o, arg);
+    }
+}
+
+size_t redact_args(struct slice args, char *ret, size_t size)
+{
+    struct out o = {.at = ret, .size = size};
+    struct slice arg, before = SLICE("");
+    while (args.len && slice_next(&args, '\0', &arg) && o.len < size) {
+        if (is_secret_value(before, arg))
+            put(&o, hidden);
+        else
+            put_argument(&o, arg);
+        before = arg;
+        put(&o, slice_of("", 1));
+    }
+    if (o.len)
+        ret[o.len - 1] = '\0';
+    return o.len;
+}
