@@ -22,6 +22,14 @@ const struct policy_limits *policy_rule_limits(const struct policy_rule *r)
     return r ? &r->limits : &none;
 }
 
+bool limits_any(const struct policy_limit of[LIMIT_WINDOWS])
+{
+    for (enum limit_window w = 0; w < LIMIT_WINDOWS; w++)
+        if (of[w].written)
+            return true;
+    return false;
+}
+
 /* --- reading --- */
 
 /* Cuts "/day" off; a text without a slash is for a run. */

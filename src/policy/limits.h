@@ -34,6 +34,7 @@ const struct policy_limits *policy_limits(const struct policy *p);
  */
 const struct policy_limits *policy_rule_limits(const struct policy_rule *r);
 
+bool limits_any(const struct policy_limit of[LIMIT_WINDOWS]); /* whether a window is written */
 /* The smaller of both into *to. */
 void limits_narrow(struct policy_limits *to, const struct policy_limits *by);
 schema_read limits_read; /* struct policy_limits */

@@ -66,6 +66,8 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/source_keys.h \
 	%D%/sources.c \
 	%D%/sources.h \
+	%D%/summary.c \
+	%D%/summary.h \
 	%D%/tests.c \
 	%D%/tests.h
 

@@ -1,121 +1,9 @@
 #include "policy/show.h"
 
 #include "policy/cond.h"
-#include "policy/hosts.h"
+#include "policy/summary.h"
 
-#include <stdlib.h>
-
-enum { NAMED_HOSTS = 5 };
-
-/* A host of the allow rules, once. */
-struct reach {
-    const struct host_pattern *host;
-    bool writable; /* a rule lets it have a body, or a method that is not for reading */
-};
-
-struct summary {
-    struct reach *at;
-    size_t count, writable;
-    uint64_t body_max;
-};
-
-static int compare_hosts(const void *a, const void *b)
-{
-    const struct host_pattern *x = ((const struct reach *)a)->host, *y = ((const struct reach *)b)->host;
-    int order = strcmp(x->name.ptr, y->name.ptr);
-    return order ? order : (x->kind > y->kind) - (x->kind < y->kind);
-}
-
-static bool writes(const struct policy_rule *r)
-{
-    return !cond_method_only_reads(r) || cond_body_max(r) > 0;
-}
-
-static size_t gather(const struct policy *p, struct reach *ret)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < p->rule_count; i++) {
-        const struct policy_rule *r = p->rules[i];
-        const struct host_patterns *hosts = cond_host_of(r);
-        for (size_t k = 0; !r->deny && k < hosts->count; k++, n++)
-            if (ret)
-                ret[n] = (struct reach){&hosts->at[k], writes(r)};
-    }
-    return n;
-}
-
-static void merge(struct summary *s)
-{
-    size_t kept = 0;
-    qsort(s->at, s->count, sizeof *s->at, compare_hosts);
-    for (size_t i = 0; i < s->count; i++) {
-        if (kept > 0 && compare_hosts(&s->at[kept - 1], &s->at[i]) == 0)
-            s->at[kept - 1].writable |= s->at[i].writable;
-        else
-            s->at[kept++] = s->at[i];
-    }
-    s->count = kept;
-    for (size_t i = 0; i < kept; i++)
-        s->writable += s->at[i].writable;
-}
-
-/* ret->at belongs to the caller. */
-static int summarise(const struct policy *p, struct summary *ret)
-{
-    struct summary s = {.count = gather(p, NULL)};
-    s.at = calloc(s.count + 1, sizeof *s.at);
-    if (!s.at)
-        return -1;
-    gather(p, s.at);
-    merge(&s);
-    for (size_t i = 0; i < p->rule_count; i++)
-        if (!p->rules[i]->deny && cond_body_max(p->rules[i]) > s.body_max)
-            s.body_max = cond_body_max(p->rules[i]);
-    *ret = s;
-    return 0;
-}
-
-static int add_writable(const struct summary *s, struct buf *out)
-{
-    size_t named = 0;
-    if (buf_append(out, SLICE("; what the agent reads can reach ")) < 0)
-        return -1;
-    for (size_t i = 0; i < s->count && named < NAMED_HOSTS; i++) {
-        if (!s->at[i].writable)
-            continue;
-        if ((named++ && buf_append(out, SLICE(", ")) < 0) || hosts_print(s->at[i].host, out) < 0)
-            return -1;
-    }
-    return s->writable > named ? buf_printf(out, " and %zu more", s->writable - named) : 0;
-}
-
-static int add_summary(const struct policy *p, const struct summary *s, struct buf *out)
-{
-    char size[SCHEMA_SIZE_BYTES];
-    schema_print_size(s->body_max, size);
-    if (s->count == 0)
-        return buf_append(out, SLICE("nothing is allowed"));
-    if (buf_printf(out, "%zu host%s, ", s->count, s->count == 1 ? "" : "s") < 0 ||
-        (s->writable ? buf_printf(out, "%zu may be written to, at most %s a request", s->writable, size)
-                     : buf_append(out, SLICE("none may be written to"))) < 0)
-        return -1;
-    if (s->writable && add_writable(s, out) < 0)
-        return -1;
-    return p->mode == POLICY_MONITOR
-               ? buf_append(out,
-                            SLICE("; mode monitor: what no rule allows is recorded and passes all the same"))
-               : 0;
-}
-
-int show_summary(const struct policy *p, struct buf *out)
-{
-    struct summary s;
-    if (summarise(p, &s) < 0)
-        return -1;
-    int result = add_summary(p, &s, out);
-    free(s.at);
-    return result;
-}
+enum { OUTPUT_BYTES = 4 << 20 };
 
 static const char *mode_name(const struct policy *p)
 {
@@ -196,12 +84,48 @@ static int show_rule(const struct policy_rule *r, struct buf *out)
     return show_others(r, out) < 0 ? -1 : r->message ? buf_printf(out, "  message %s\n", r->message) : 0;
 }
 
+/* The numbers in force, also those that nobody wrote. */
+static int show_all_limits(const struct policy *p, struct buf *out)
+{
+    bool upload = limits_any(p->limits.upload);
+    if (buf_append(out, SLICE("limits: ")) < 0 || limits_show(&p->limits, out) < 0)
+        return -1;
+    if (!upload && buf_printf(out, "%s%u MiB a run for heads where a rule limits no upload (default)",
+                              has_limits(&p->limits) ? ", " : "", LIMIT_HEADS_BYTES >> 20) < 0)
+        return -1;
+    return buf_append(out, SLICE("\n"));
+}
+
+static int show_origins(const struct policy *p, struct buf *out)
+{
+    for (size_t i = 1; i < p->origin_count; i++) {
+        const struct policy_origin *o = p->origins[i];
+        if (buf_printf(out, "extends %s%s%s%s\n", o->file, o->values ? " (" : "", o->values ? o->values : "",
+                       o->values ? ")" : "") < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int show_jail(const struct policy *p, struct buf *out)
+{
+    AUTO_BUF text = BUF_INIT(OUTPUT_BYTES);
+    if (jail_show(&p->jail, &text) < 0)
+        return -1;
+    return buf_len(&text) == 0 ||
+                   (buf_append(out, SLICE("jail\n")) == 0 && buf_append(out, buf_slice(&text)) == 0)
+               ? 0
+               : -1;
+}
+
 int show_text(const struct policy *p, struct buf *out)
 {
     if (buf_printf(out, "task %s, mode %s: ", p->task, mode_name(p)) < 0 || show_summary(p, out) < 0 ||
         buf_append(out, SLICE("\n")) < 0)
         return -1;
     if (p->expires.text.ptr && buf_printf(out, "expires %.*s\n", SLICE_FMT(p->expires.text)) < 0)
+        return -1;
+    if (show_all_limits(p, out) < 0 || show_origins(p, out) < 0 || show_jail(p, out) < 0)
         return -1;
     for (size_t i = 0; i < p->rule_count; i++)
         if (show_rule(p->rules[i], out) < 0)
@@ -225,22 +149,56 @@ static void json_rule(const struct policy_rule *r, struct json *j)
     json_object_end(j);
 }
 
+static void json_head(const struct policy *p, struct json *j)
+{
+    json_kv_str(j, "file", p->file);
+    json_kv_str(j, "task", p->task);
+    json_kv_str(j, "mode", mode_name(p));
+    json_kv_str(j, "digest", p->digest);
+    if (p->expires.text.ptr)
+        json_kv_slice(j, "expires", p->expires.text);
+}
+
+static void json_limits(const struct policy *p, struct json *j)
+{
+    json_key(j, "limits");
+    limits_json(&p->limits, j);
+    json_key(j, "heads_default");
+    if (limits_any(p->limits.upload))
+        json_null(j);
+    else
+        json_int(j, LIMIT_HEADS_BYTES);
+}
+
+static void json_origins(const struct policy *p, struct json *j)
+{
+    json_key(j, "extends");
+    json_array(j);
+    for (size_t i = 1; i < p->origin_count; i++) {
+        json_object(j);
+        json_kv_str(j, "file", p->origins[i]->file);
+        json_kv_str(j, "values", p->origins[i]->values);
+        json_object_end(j);
+    }
+    json_array_end(j);
+}
+
 static int json_policy(const struct policy *p, const struct summary *s, struct buf *out)
 {
     AUTO_BUF text = BUF_INIT(CAP_SCALAR_BYTES);
-    if (add_summary(p, s, &text) < 0)
+    if (summary_words(p, s, &text) < 0)
         return -1;
     struct json j = JSON_INIT(out);
     json_object(&j);
-    json_kv_str(&j, "file", p->file);
-    json_kv_str(&j, "task", p->task);
-    json_kv_str(&j, "mode", mode_name(p));
-    json_kv_str(&j, "digest", p->digest);
-    if (p->expires.text.ptr)
-        json_kv_slice(&j, "expires", p->expires.text);
+    json_head(p, &j);
     json_kv_slice(&j, "summary", buf_slice(&text));
     json_kv_int(&j, "hosts", (int64_t)s->count);
     json_kv_int(&j, "writable", (int64_t)s->writable);
+    json_kv_int(&j, "opaque", (int64_t)s->opaque);
+    json_limits(p, &j);
+    json_origins(p, &j);
+    json_key(&j, "jail");
+    jail_json(&p->jail, &j);
     json_key(&j, "rules");
     json_array(&j);
     for (size_t i = 0; i < p->rule_count; i++)
@@ -253,9 +211,9 @@ static int json_policy(const struct policy *p, const struct summary *s, struct b
 int show_json(const struct policy *p, struct buf *out)
 {
     struct summary s;
-    if (summarise(p, &s) < 0)
+    if (summary_make(p, &s) < 0)
         return -1;
     int result = json_policy(p, &s, out);
-    free(s.at);
+    summary_clear(&s);
     return result < 0 ? -1 : buf_append(out, SLICE("\n"));
 }

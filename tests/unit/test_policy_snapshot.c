@@ -401,7 +401,7 @@ static void a_policy_is_summed_up_in_a_sentence(void **state)
     AUTO(policy) *p = compile(slice_str(policy_text));
     AUTO(policy) *empty = compile(SLICE(""));
     assert_int_equal(show_summary(p, &out), 0);
-    assert_string_equal(buf_cstr(&out), "2 hosts, 1 may be written to, at most 64KiB a request; "
+    assert_string_equal(buf_cstr(&out), "2 hosts, 1 may be written to, at most 64 KiB a request; "
                                         "what the agent reads can reach *.b.test");
     buf_clear(&out);
     assert_int_equal(show_summary(empty, &out), 0);
