@@ -36,6 +36,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/notify.h \
 	%D%/proxy_role.c \
 	%D%/proxy_role.h \
+	%D%/proxy_role_jails.c \
+	%D%/proxy_role_jails.h \
 	%D%/registries.c \
 	%D%/registries.def \
 	%D%/registries.h \
@@ -44,29 +46,37 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/registries_toml.c \
 	%D%/registries_xml.c \
 	%D%/registries_yaml.c \
-	%D%/proxy_role_jails.c \
-	%D%/proxy_role_jails.h \
 	%D%/role.c \
 	%D%/role.h \
 	%D%/run.c \
 	%D%/run.h \
-	%D%/run_child.c \
-	%D%/run_child.h \
 	%D%/run_config.c \
 	%D%/run_config.h \
+	%D%/run_env.c \
+	%D%/run_env.def \
+	%D%/run_env.h \
+	%D%/run_files.def \
+	%D%/run_plan.c \
+	%D%/run_plan.h \
+	%D%/run_print.c \
+	%D%/run_pty.c \
+	%D%/run_pty.h \
+	%D%/run_session.c \
+	%D%/run_session.h \
 	%D%/run_summary.c \
 	%D%/run_summary.h \
-	%D%/signals.c \
-	%D%/signals.h \
 	%D%/seal_keys.c \
 	%D%/seal_keys.h \
 	%D%/sealer.c \
 	%D%/sealer.h \
+	%D%/signals.c \
+	%D%/signals.h \
 	%D%/state.c \
 	%D%/state.h \
 	%D%/supervisor.c \
 	%D%/supervisor.h \
 	%D%/supervisor_internal.h \
+	%D%/supervisor_reload.c \
 	%D%/supervisor_roles.c \
 	%D%/texts.c \
 	%D%/texts.h \

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { INFLIGHT_PER_WORKER = 4096, PEM_BYTES = 64 << 10, SAVE_NS = 1000000000 };
+enum { INFLIGHT_PER_WORKER = 4096, SAVE_NS = 1000000000 };
 
 int supervisor_make_run(char ret[RUN_ID_BYTES])
 {
@@ -46,7 +46,7 @@ static unsigned count_cores(void)
 
 /* Returns the bundle's descriptor, after compiling all of it here: errors are found and printed by the
  * command itself, and a broken configuration never reaches the proxy. */
-static int read_configuration(struct supervisor *s, struct load **ret, struct err *e)
+int supervisor_read_configuration(struct supervisor *s, struct load **ret, struct err *e)
 {
     AUTO_FD int fd = files_pack(&s->o.files, e);
     AUTO(bundle) *bundle = NULL;
@@ -75,7 +75,7 @@ static int open_places(struct supervisor *s, struct err *e)
     return s->inflight < 0 ? -1 : budget_store_open(s->o.ephemeral_ca ? NULL : c->state, &s->budgets, e);
 }
 
-static int write_trust(struct supervisor *s, struct slice ca_pem, int bundle_fd, struct err *e)
+int supervisor_write_trust(struct supervisor *s, struct slice ca_pem, int bundle_fd, struct err *e)
 {
     const char *folder = s->o.trust_dir ? s->o.trust_dir : s->load->config->state;
     AUTO(bundle) *bundle = NULL;
@@ -85,7 +85,7 @@ static int write_trust(struct supervisor *s, struct slice ca_pem, int bundle_fd,
 }
 
 /* The keeper is ready: *ret_ca is its certificate, in `text`; the key of its seals is kept. */
-static int await_keeper(struct supervisor *s, struct buf *text, struct slice *ret_ca, struct err *e)
+int supervisor_await_keeper(struct supervisor *s, struct buf *text, struct slice *ret_ca, struct err *e)
 {
     const struct config *c = s->load->config;
     if (supervisor_await(&s->keeper, text, e) < 0)
@@ -100,7 +100,7 @@ static int await_keeper(struct supervisor *s, struct buf *text, struct slice *re
 static int launch(struct supervisor *s, int bundle_fd, struct err *e)
 {
     int sockets[KEEPER_SOCKETS_MAX];
-    AUTO_BUF ca_pem = BUF_INIT(PEM_BYTES);
+    AUTO_BUF ca_pem = BUF_INIT(CA_PEM_BYTES);
     if (supervisor_setup_keeper(s, sockets, e) < 0)
         return -1;
     int result = supervisor_setup_proxy(s, bundle_fd, sockets, e);
@@ -109,15 +109,14 @@ static int launch(struct supervisor *s, int bundle_fd, struct err *e)
     if (result < 0)
         return -1;
     struct slice ca;
-    if (await_keeper(s, &ca_pem, &ca, e) < 0)
+    if (supervisor_await_keeper(s, &ca_pem, &ca, e) < 0)
         return -1;
     /* While the proxy compiles. */
-    if (write_trust(s, ca, bundle_fd, e) < 0)
+    if (supervisor_write_trust(s, ca, bundle_fd, e) < 0)
         return -1;
     return supervisor_await(&s->proxy, NULL, e);
 }
 
-static void on_keeper_end(struct loop_child *child, int status);
 static void on_proxy_end(struct loop_child *child, int status);
 static void on_proxy_message(struct loop_io *io, int events);
 
@@ -132,7 +131,7 @@ static void watch(struct supervisor *s)
 {
     loop_deadline_init(&s->save, s->loop, save_budgets);
     loop_deadline_after(&s->save, SAVE_NS);
-    loop_child_init(&s->keeper_end, s->loop, s->keeper.pid, on_keeper_end);
+    loop_child_init(&s->keeper_end, s->loop, s->keeper.pid, supervisor_keeper_ended);
     loop_child_init(&s->proxy_end, s->loop, s->proxy.pid, on_proxy_end);
     loop_io_init(&s->proxy_io, s->loop, s->proxy.ipc.fd, on_proxy_message);
     loop_io_want(&s->proxy_io, LOOP_READ);
@@ -145,7 +144,7 @@ static int start(struct supervisor *s, struct err *e)
     if (role_spawn("proxy", IPC_PROXY, &s->proxy, e) < 0 ||
         role_spawn("keeper", IPC_KEEPER, &s->keeper, e) < 0)
         return -1;
-    AUTO_FD int bundle = read_configuration(s, &s->load, e);
+    AUTO_FD int bundle = supervisor_read_configuration(s, &s->load, e);
     if (bundle < 0)
         return -1;
     if (s->o.run)
@@ -198,118 +197,6 @@ void supervisor_free(struct supervisor *s)
     free(s);
 }
 
-/* --- reload --- */
-
-static bool same_listen(const struct config *a, const struct config *b)
-{
-    bool same = a->listen_count == b->listen_count;
-    for (size_t i = 0; same && i < a->listen_count; i++)
-        same = a->listen[i].address.port == b->listen[i].address.port &&
-               fetch_address_same_host(&a->listen[i].address, &b->listen[i].address);
-    return same;
-}
-
-static bool same_audit(const struct config *a, const struct config *b)
-{
-    return strcmp(a->audit.file, b->audit.file) == 0 && a->audit.rotate == b->audit.rotate &&
-           a->audit.keep == b->audit.keep && a->audit.full_urls == b->audit.full_urls;
-}
-
-static void warn_of_restart(const char *what, bool same)
-{
-    if (!same)
-        log_warn("`%s` has changed: this takes effect at the next start", what);
-}
-
-static void compare(const struct config *old, const struct config *new)
-{
-    warn_of_restart("listen", same_listen(old, new));
-    warn_of_restart("workers", old->workers == new->workers);
-    warn_of_restart("state", strcmp(old->state, new->state) == 0);
-    warn_of_restart("audit", same_audit(old, new));
-    warn_of_restart("ca", strcmp(old->ca.cert, new->ca.cert) == 0 && strcmp(old->ca.key, new->ca.key) == 0);
-}
-
-static int tell_proxy(struct supervisor *s, enum ipc_type type, struct slice text, const int *fd)
-{
-    struct err e;
-    int result = ipc_send(&s->proxy.ipc, type, text, fd, fd ? 1 : 0, &e);
-    if (result < 0)
-        log_error("the proxy: %s", e.text);
-    return result;
-}
-
-static void restart_keeper(struct supervisor *s)
-{
-    struct err e = {0};
-    int sockets[KEEPER_SOCKETS_MAX];
-    if (s->keeper.pid != 0 || s->o.ephemeral_ca)
-        return;
-    if (role_spawn("keeper", IPC_KEEPER, &s->keeper, &e) < 0 || supervisor_setup_keeper(s, sockets, &e) < 0) {
-        log_error("the keeper cannot be started: %s", e.text);
-        role_kill(&s->keeper);
-        return;
-    }
-    AUTO_BUF text = BUF_INIT(PEM_BYTES);
-    struct slice ca;
-    int result = await_keeper(s, &text, &ca, &e);
-    if (result == 0)
-        result = ipc_send(&s->proxy.ipc, IPC_NEW_KEEPER, SLICE(""), sockets, keeper_sockets(s), &e);
-    for (size_t i = 0; i < keeper_sockets(s); i++)
-        close(sockets[i]);
-    if (result < 0) {
-        log_error("the keeper cannot be started: %s", e.text);
-        role_kill(&s->keeper);
-        return;
-    }
-    loop_child_init(&s->keeper_end, s->loop, s->keeper.pid, on_keeper_end);
-    log_info("the keeper has been started anew");
-}
-
-void supervisor_reload(struct supervisor *s)
-{
-    struct err e = {0};
-    if (s->stopping || !s->watching)
-        return;
-    if (s->pending) {
-        s->reload_again = true;
-        return;
-    }
-    notify_reloading();
-    AUTO_FD int bundle = read_configuration(s, &s->pending, &e);
-    if (bundle < 0) {
-        log_error("not reloaded, what was in force stays in force: %s", e.text);
-        if (tell_proxy(s, IPC_RELOAD_BROKEN, slice_str(e.text), NULL) < 0)
-            return;
-        notify_state("READY=1");
-    } else if (tell_proxy(s, IPC_RELOAD, SLICE(""), &bundle) < 0) {
-        load_free(TAKE(s->pending));
-    }
-    restart_keeper(s);
-}
-
-static void reloaded(struct supervisor *s, const struct ipc_message *m)
-{
-    char text[900];
-    ipc_text(m, text, sizeof text);
-    struct load *pending = TAKE(s->pending);
-    if (m->type == IPC_RELOADED && pending) {
-        compare(s->load->config, pending->config);
-        load_free(s->load);
-        s->load = TAKE(pending);
-        log_info("reloaded (%zu task%s)", s->load->config->task_count,
-                 s->load->config->task_count == 1 ? "" : "s");
-    } else {
-        log_error("not reloaded, what was in force stays in force: %s", text);
-    }
-    load_free(pending);
-    notify_state("READY=1");
-    if (s->reload_again) {
-        s->reload_again = false;
-        supervisor_reload(s);
-    }
-}
-
 /* --- events --- */
 
 static void jail_answered(struct supervisor *s, const struct ipc_message *m)
@@ -342,7 +229,7 @@ bool supervisor_read(struct supervisor *s, int timeout_ms)
     else if (m.type == IPC_JAIL_READY || m.type == IPC_JAIL_REFUSED)
         jail_answered(s, &m);
     else
-        reloaded(s, &m);
+        supervisor_reloaded(s, &m);
     s->head.hash[sizeof s->head.hash - 1] = '\0';
     ipc_message_close(&m);
     return true;
@@ -353,7 +240,7 @@ static void on_proxy_message(struct loop_io *io, int events UNUSED)
     supervisor_read(CONTAINER_OF(io, struct supervisor, proxy_io), 0);
 }
 
-static void on_keeper_end(struct loop_child *child, int status)
+void supervisor_keeper_ended(struct loop_child *child, int status)
 {
     struct supervisor *s = CONTAINER_OF(child, struct supervisor, keeper_end);
     loop_child_stop(child);
@@ -366,6 +253,8 @@ static void on_keeper_end(struct loop_child *child, int status)
               WIFSIGNALED(status) ? "signal" : "status",
               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
               s->o.ephemeral_ca ? "the next start" : "SIGHUP or a restart");
+    if (s->o.keeper_lost)
+        s->o.keeper_lost(s->o.arg);
 }
 
 static void on_proxy_end(struct loop_child *child, int status)
@@ -392,7 +281,7 @@ void supervisor_stop(struct supervisor *s, bool now)
         return;
     if (!s->stopping)
         notify_state("STOPPING=1");
-    if (tell_proxy(s, IPC_STOP, slice_of((const char *)&order, sizeof order), NULL) < 0)
+    if (supervisor_tell_proxy(s, IPC_STOP, slice_of((const char *)&order, sizeof order), NULL) < 0)
         kill(s->proxy.pid, SIGKILL);
     s->stopping = true;
 }

@@ -7,7 +7,7 @@
 #include "app/supervisor.h"
 #include "base/list.h"
 
-enum { KEEPER_SOCKETS_MAX = IPC_WORKERS_MAX + 1 };
+enum { KEEPER_SOCKETS_MAX = IPC_WORKERS_MAX + 1, CA_PEM_BYTES = 64 << 10 };
 
 /* What the proxy said of the last jail that it was given. */
 struct jail_answer {
@@ -52,6 +52,17 @@ MUST_USE int supervisor_setup_proxy(struct supervisor *s, int bundle, const int 
 MUST_USE int supervisor_await(struct role *r, struct buf *ret_text, struct err *e);
 /* Takes one message of the proxy's, waiting so long.  False when there is none, or no proxy any more. */
 bool supervisor_read(struct supervisor *s, int timeout_ms);
+/* supervisor.c */
+/* Returns the descriptor of a bundle that was compiled here without a finding. */
+MUST_USE int supervisor_read_configuration(struct supervisor *s, struct load **ret, struct err *e);
+/* The keeper is ready: *ret_ca is its certificate, in `text`; the key of its seals is kept. */
+MUST_USE int supervisor_await_keeper(struct supervisor *s, struct buf *text, struct slice *ret_ca, struct err *e);
+MUST_USE int supervisor_write_trust(struct supervisor *s, struct slice ca_pem, int bundle_fd, struct err *e);
+void supervisor_keeper_ended(struct loop_child *child, int status);
+/* supervisor_reload.c */
+MUST_USE int supervisor_tell_proxy(struct supervisor *s, enum ipc_type type, struct slice text, const int *fd);
+/* The proxy's answer to a reload. */
+void supervisor_reloaded(struct supervisor *s, const struct ipc_message *m);
 /* jailnet.c */
 void supervisor_free_jails(struct supervisor *s);
 /* A dead proxy's open requests become records. */
