@@ -10,6 +10,7 @@ UNIT_TESTS = \
 	%D%/test_audit_inflight \
 	%D%/test_audit_log \
 	%D%/test_audit_records \
+	%D%/test_audit_seals \
 	%D%/test_audit_threads \
 	%D%/test_audit_verify \
 	%D%/test_config_schema \
@@ -23,6 +24,7 @@ UNIT_TESTS = \
 	%D%/test_loop \
 	%D%/test_policy_cases \
 	%D%/test_policy_errors \
+	%D%/test_policy_keys \
 	%D%/test_policy_snapshot \
 	%D%/test_proxy_blockpage \
 	%D%/test_proxy_certs \
@@ -45,6 +47,7 @@ UNIT_TESTS = \
 %C%_test_app_registries_SOURCES = %D%/test_app_registries.c %D%/case_files.c %D%/case_files.h
 %C%_test_audit_log_SOURCES = %D%/test_audit_log.c %D%/audit_fixture.c %D%/audit_fixture.h
 %C%_test_audit_records_SOURCES = %D%/test_audit_records.c %D%/http_cases.c %D%/http_cases.h
+%C%_test_audit_seals_SOURCES = %D%/test_audit_seals.c %D%/audit_fixture.c %D%/audit_fixture.h
 %C%_test_audit_threads_SOURCES = %D%/test_audit_threads.c %D%/audit_fixture.c %D%/audit_fixture.h
 %C%_test_audit_verify_SOURCES = %D%/test_audit_verify.c %D%/audit_fixture.c %D%/audit_fixture.h
 fetch_client = %D%/fetch_client.c %D%/fetch_client.h %D%/fetch_world.c %D%/fetch_world.h
