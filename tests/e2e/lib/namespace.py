@@ -13,16 +13,18 @@ import sys
 
 from . import paths
 
-ROUTES = [("8.8.4.0", 24), ("9.9.9.0", 24)]
+ROUTES = [("8.8.4.0", 24), ("9.9.9.0", 24), ("2606:4700::", 32)]
 PUBLIC = "8.8.4.10"  # where tests put an origin that exeat may dial
 OTHER_PUBLIC = "9.9.9.10"
+RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\nsearch search.test\n"
 BUNDLE = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 class Namespace:
     def __init__(self, folder, ca):
         folder = pathlib.Path(folder)
-        (folder / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\nsearch search.test\n")
+        self.folder = folder
+        self.resolver(None)
         (folder / "roots.pem").write_bytes(BUNDLE.read_bytes() + ca.cert.read_bytes())
         (folder / "hosts").write_text("127.0.0.1 localhost\n")
         setup = {"routes": ROUTES, "binds": [(str(folder / "resolv.conf"), os.path.realpath("/etc/resolv.conf")),
@@ -54,6 +56,19 @@ class Namespace:
     def connect(self, address, *_):
         """In place of socket.create_connection."""
         return self._ask(op="connect", address=address[0], port=address[1])
+
+    def route(self, network, prefix):
+        """One more network that answers here."""
+        self._ask(op="route", network=network, prefix=prefix).close()
+
+    def black_hole(self, address, port):
+        """A listener that takes no connection: its queue is full, so what comes is dropped in silence."""
+        held = [self._ask(op="bind", address=address, port=port, backlog=0)]
+        return held + [self._ask(op="connect", address=address, port=port, nowait=True) for _ in range(3)]
+
+    def resolver(self, text):
+        """Another /etc/resolv.conf, for what starts from now on; None: the first one."""
+        (self.folder / "resolv.conf").write_text(text or RESOLVER)
 
     def run(self, command, folder=None):
         """The command line that runs `command` inside, in `folder` (same pid: nsenter replaces itself)."""

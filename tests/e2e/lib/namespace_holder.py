@@ -12,6 +12,7 @@ import sys
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 NETLINK_ROUTE, RTM_NEWROUTE, NLM_F_REQUEST_ACK_CREATE = 0, 24, 0x405
 RT_TABLE_LOCAL, RTPROT_BOOT, RT_SCOPE_HOST, RTN_LOCAL, RTA_DST, RTA_OIF = 255, 3, 254, 2, 1, 4
+IPV6_FREEBIND = 78
 
 
 def bring_lo_up():
@@ -25,8 +26,9 @@ def route_to_self(network, prefix):
     def attribute(kind, data):
         return struct.pack("HH", 4 + len(data), kind) + data
 
-    body = struct.pack("BBBBBBBBI", socket.AF_INET, prefix, 0, 0, RT_TABLE_LOCAL, RTPROT_BOOT, RT_SCOPE_HOST, RTN_LOCAL, 0)
-    body += attribute(RTA_DST, socket.inet_aton(network)) + attribute(RTA_OIF, struct.pack("I", socket.if_nametoindex("lo")))
+    family = socket.AF_INET6 if ":" in network else socket.AF_INET
+    body = struct.pack("BBBBBBBBI", family, prefix, 0, 0, RT_TABLE_LOCAL, RTPROT_BOOT, RT_SCOPE_HOST, RTN_LOCAL, 0)
+    body += attribute(RTA_DST, socket.inet_pton(family, network)) + attribute(RTA_OIF, struct.pack("I", socket.if_nametoindex("lo")))
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as s:
         s.sendto(struct.pack("IHHII", 16 + len(body), RTM_NEWROUTE, NLM_F_REQUEST_ACK_CREATE, 1, 0) + body, (0, 0))
         error = struct.unpack_from("i", s.recv(4096), 16)[0]
@@ -36,14 +38,21 @@ def route_to_self(network, prefix):
 
 def make(question):
     """A socket as the question says: listening, bound, or connected."""
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if question.get("udp") else socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in question["address"] else socket.AF_INET
+    s = socket.socket(family, socket.SOCK_DGRAM if question.get("udp") else socket.SOCK_STREAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        s.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)  # a local route alone does not let it bind
+    if question.get("nowait"):
+        s.setblocking(False)
+        s.connect_ex((question["address"], question["port"]))
+        return s
     if question["op"] == "connect":
         s.connect((question["address"], question["port"]))
         return s
     s.bind((question["address"], question["port"]))
     if not question.get("udp"):
-        s.listen(256)
+        s.listen(question.get("backlog", 256))
     return s
 
 
@@ -62,7 +71,11 @@ def main():
         if not question:
             return
         try:
-            with make(json.loads(question)) as s:
+            question = json.loads(question)
+            if question["op"] == "route":
+                route_to_self(question["network"], question["prefix"])
+                question = {"op": "bind", "address": "127.0.0.1", "port": 0}
+            with make(question) as s:
                 control.sendmsg([b"ok"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [s.fileno()]))])
         except OSError as e:
             control.send(f"{e}".encode())
