@@ -26,5 +26,11 @@ AC_DEFUN([EXEAT_OPTIONS], [
         [AS_HELP_STRING([--disable-werror], [let warnings pass, for compilers that we have not met])],
         [], [enable_werror=yes])
 
+    AC_ARG_WITH([bubblewrap],
+        [AS_HELP_STRING([--with-bubblewrap=PATH], [the bwrap that jails are made with (default: found in /usr/bin, /bin, /usr/local/bin)])],
+        [BUBBLEWRAP=$withval],
+        [AC_PATH_PROG([BUBBLEWRAP], [bwrap], [/usr/bin/bwrap], [/usr/bin:/bin:/usr/local/bin])])
+    AC_SUBST([BUBBLEWRAP])
+
     AC_SUBST([EXEAT_SANITIZERS], [$exeat_sanitizers])
 ])

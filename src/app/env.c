@@ -3,7 +3,7 @@
 
 enum { VALUE_BYTES = 16384 };
 
-enum env_kind { ENV_PROXY, ENV_EMPTY, ENV_BUNDLE, ENV_CA, ENV_ONE, ENV_JAVA };
+enum env_kind { ENV_PROXY, ENV_DIRECT, ENV_BUNDLE, ENV_CA, ENV_ONE, ENV_JAVA };
 
 static const struct {
     const char *name;
@@ -51,13 +51,14 @@ static int put_path_option(struct buf *out, const char *name, const char *path)
 }
 
 /* No credentials: the JDK sends none to a proxy for CONNECT (jdk.http.auth.tunneling.disabledSchemes), so
- * Java is known by its source address.  nonProxyHosts is empty as NO_PROXY is. */
+ * Java is known by its source address or its jail.  nonProxyHosts is what NO_PROXY is. */
 static int put_java_options(struct buf *out, const struct env_inputs *in)
 {
     if (buf_printf(out,
                    "-Dhttp.proxyHost=%s -Dhttp.proxyPort=%u -Dhttps.proxyHost=%s -Dhttps.proxyPort=%u"
-                   " -Dhttp.nonProxyHosts=",
-                   in->proxy_host, in->proxy_port, in->proxy_host, in->proxy_port) < 0 ||
+                   " -Dhttp.nonProxyHosts=%s",
+                   in->proxy_host, in->proxy_port, in->proxy_host, in->proxy_port,
+                   in->jailed ? "localhost|127.*|[::1]" : "") < 0 ||
         put_path_option(out, "javax.net.ssl.trustStore", in->trust_store) < 0)
         return -1;
     return buf_printf(out, " -Djavax.net.ssl.trustStorePassword=" ROOTS_JAVA_PASSWORD
@@ -69,8 +70,8 @@ static int put_value(struct buf *out, enum env_kind kind, const struct env_input
     switch (kind) {
     case ENV_PROXY:
         return put_proxy_url(out, in);
-    case ENV_EMPTY:
-        return 0;
+    case ENV_DIRECT:
+        return in->jailed ? buf_append(out, SLICE("localhost,127.0.0.1,::1")) : 0;
     case ENV_BUNDLE:
         return buf_append(out, slice_str(in->bundle));
     case ENV_CA:

@@ -13,6 +13,7 @@ struct env_inputs {
     const char *bundle;      /* PEM: the system's roots and our CA */
     const char *ca;          /* PEM: our CA alone */
     const char *trust_store; /* for JVMs (tls/roots.h) */
+    bool jailed;             /* loopback is the jail's own: it goes past the proxy */
 };
 
 /* -1 ends the walk. */

@@ -1,39 +1,42 @@
 #include "app/run.h"
 
 #include "app/folders.h"
-#include "app/run_child.h"
+#include "app/jailnet.h"
 #include "app/run_config.h"
+#include "app/run_plan.h"
+#include "app/run_session.h"
 #include "app/run_summary.h"
+#include "app/state.h"
 #include "app/supervisor.h"
-#include "base/crypto.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
+#include <string.h>
 #include <unistd.h>
 
-enum { TOKEN_RANDOM = 16, CONFIG_BYTES = 64 << 10 };
+enum { CONFIG_BYTES = 64 << 10 };
 #define CONFIG_NAME "exeat run"
 
 struct run {
     const struct run_options *o;
     struct loop *loop;
+    struct run_plan plan;
     struct supervisor *supervisor;
-    struct policy *policy;
-    struct loop_child child;
+    struct jail jail;
+    unsigned jail_id;
+    bool jail_added;
+    struct run_session session;
     char id[RUN_ID_BYTES];
-    char state[PATH_MAX - 100], log[PATH_MAX],
-        private[PATH_MAX]; /* private: the trust files, gone at the end */
-    char token[2 * TOKEN_RANDOM + 1];
+    char state[STATE_PATH_BYTES], log[PATH_MAX], private[PATH_MAX]; /* private: gone at the end */
     struct buf config;
-    struct files_given given[2];
+    struct files_given *given;
+    uint32_t fail; /* test builds: 1 + the step that is to fail */
     unsigned findings;
-    bool proxy_lost, ended;
+    bool ended; /* the supervisor has */
     int status;
 };
 
@@ -47,31 +50,24 @@ static void print_problem(void *arg, const char *file, unsigned line, unsigned c
         log_error("%s: %s", file, message);
 }
 
-/* --- before --- */
-
-/* XDG base directories: a relative path in the variable counts as unset. */
-static int find_state(struct run *r, struct err *e)
+static void read_test_hooks(struct run *r)
 {
-    const char *state = getenv("XDG_STATE_HOME");
-    const char *home = getenv("HOME");
-    int n;
-    if (!home || home[0] != '/') {
-        const struct passwd *user = getpwuid(getuid());
-        home = user ? user->pw_dir : NULL;
-    }
-    if (state && state[0] == '/')
-        n = snprintf(r->state, sizeof r->state, "%s/exeat", state);
-    else if (home && home[0] == '/')
-        n = snprintf(r->state, sizeof r->state, "%s/.local/state/exeat", home);
-    else
-        return err_set(e, "no home directory: set XDG_STATE_HOME to where the audit log may lie");
-    return n > 0 && (size_t)n < sizeof r->state ? 0 : err_set(e, "the state directory's path is too long");
+#ifdef EXEAT_TEST_HOOKS
+    const char *name = getenv("EXEAT_TEST_FAIL_STEP");
+    enum jail_step step;
+    if (name && jail_step_of(name, &step) == 0)
+        r->fail = 1U + step;
+#else
+    r->fail = 0;
+#endif
 }
+
+/* --- before --- */
 
 static int make_places(struct run *r, struct err *e)
 {
     char audit[PATH_MAX];
-    if (find_state(r, e) < 0)
+    if (state_path("", r->state, e) < 0)
         return -1;
     if (supervisor_make_run(r->id) < 0)
         return err_set(e, "no randomness for the run's id");
@@ -79,15 +75,6 @@ static int make_places(struct run *r, struct err *e)
     snprintf(r->log, sizeof r->log, "%s/audit/%s.jsonl", r->state, r->id);
     snprintf(r->private, sizeof r->private, "%s/runs/%s", r->state, r->id);
     return folders_make(audit, e) < 0 || folders_make(r->private, e) < 0 ? -1 : 0;
-}
-
-static int make_token(struct run *r, struct err *e)
-{
-    uint8_t random[TOKEN_RANDOM];
-    if (crypto_random(random, sizeof random) < 0)
-        return err_set(e, "no randomness for a token");
-    crypto_hex(random, sizeof random, r->token);
-    return 0;
 }
 
 /* The configuration strips "./" of paths, and given texts are found by their path. */
@@ -100,105 +87,134 @@ static const char *plain_name(const char *name)
 
 static int make_config(struct run *r, struct err *e)
 {
-    const char *policy = plain_name(r->o->policy_name);
+    const struct run_options *o = r->o;
     const struct run_config c = {
         .state = r->state,
         .audit_file = r->log,
-        .task = r->o->task ? r->o->task : policy_task(r->policy),
-        .policy = policy,
-        .token = r->token,
-        .mode = r->o->mode,
+        .task = o->task ? o->task : policy_task(o->policy),
+        .policy = plain_name(o->policy_name),
+        .mode = o->mode,
     };
     r->config = BUF_INIT(CONFIG_BYTES);
     if (run_config_write(&c, &r->config) < 0)
         return err_set(e, "the paths of this run are too long");
+    r->given = calloc(o->policy_file_count + 2, sizeof *r->given);
+    if (!r->given)
+        return err_set(e, "no memory");
     r->given[0] = (struct files_given){CONFIG_NAME, buf_slice(&r->config)};
-    r->given[1] = (struct files_given){policy, r->o->policy};
+    r->given[1] = (struct files_given){c.policy, SLICE("")};
+    for (size_t i = 0; i < o->policy_file_count; i++)
+        r->given[i + 1] = (struct files_given){plain_name(o->policy_files[i].path), o->policy_files[i].text};
     return 0;
 }
 
-static void on_end(void *arg, enum supervisor_end end)
+static void on_supervisor_end(void *arg, enum supervisor_end end)
 {
     struct run *r = arg;
     r->ended = true;
-    r->proxy_lost = end == SUPERVISOR_PROXY_LOST;
-    if (r->proxy_lost)
-        log_error("the proxy has died: the command has no network any more");
-    if (!r->child.loop)
-        loop_stop(r->loop);
+    if (end == SUPERVISOR_PROXY_LOST)
+        run_session_cut(&r->session, "the proxy has died");
+    loop_stop(r->loop);
 }
 
-static int prepare(struct run *r, struct err *e)
+static void on_keeper_end(void *arg)
 {
-    if (policy_compile(r->o->policy_name, r->o->policy, r->o->default_task, print_problem, r, &r->policy, e) <
-        0)
-        return -1;
-    if (make_places(r, e) < 0 || make_token(r, e) < 0 || make_config(r, e) < 0)
-        return -1;
+    struct run *r = arg;
+    run_session_cut(&r->session, "the keeper has died");
+}
+
+static int start_supervisor(struct run *r, struct err *e)
+{
     const struct supervisor_options options = {
         .files = {.config = CONFIG_NAME,
                   .given = r->given,
-                  .given_count = ARRAY_LEN(r->given),
+                  .given_count = r->o->policy_file_count ? r->o->policy_file_count + 1 : 2,
                   .report = print_problem,
                   .arg = r},
         .run = r->id,
         .ephemeral_ca = true,
         .trust_dir = r->private,
-        .ended = on_end,
+        .ended = on_supervisor_end,
+        .keeper_lost = on_keeper_end,
         .arg = r,
     };
+    if (jail_test_failure(r->fail, JAIL_STEP_serve, e) < 0)
+        return jail_step_failed(JAIL_STEP_serve, e);
     return supervisor_start(r->loop, &options, &r->supervisor, e);
 }
 
-/* --- the command --- */
-
-static void on_child_end(struct loop_child *child, int status)
+static int plan_mounts(struct run *r, struct err *e)
 {
-    struct run *r = CONTAINER_OF(child, struct run, child);
-    if (!WIFEXITED(status) && !WIFSIGNALED(status))
-        return; /* stopped or continued */
-    run_child_forget();
-    r->status = run_child_exit(status);
-    loop_child_stop(child);
-    r->child.loop = NULL;
-    if (r->ended)
-        loop_stop(r->loop);
-    else
-        supervisor_stop(r->supervisor, false);
-}
-
-static void say_what_holds(const struct run *r)
-{
-    const struct load *load = supervisor_load(r->supervisor);
-    log_info("there is no jail in this version: only the environment leads %s through the proxy",
-             r->o->command[0]);
-    if (policy_mode(load->policies[0]) == POLICY_MONITOR)
-        log_info("mode monitor: what the policy does not allow leaves all the same, and is recorded");
-}
-
-static int start_command(struct run *r, struct err *e)
-{
-    const struct listeners *l = supervisor_listeners(r->supervisor);
-    const struct trustfiles *trust = supervisor_trust(r->supervisor);
-    const struct load *load = supervisor_load(r->supervisor);
-    const struct env_inputs env = {
-        .proxy_host = "127.0.0.1",
-        .proxy_port = l->addresses[0].port,
-        .task = load->config->tasks[0].name,
-        .token = slice_str(r->token),
-        .bundle = trust->bundle,
-        .ca = trust->ca,
-        .trust_store = trust->java,
-    };
-    say_what_holds(r);
-    pid_t pid = run_child_start(r->o->command, &env, e);
-    if (pid < 0)
-        return -1;
-    loop_child_init(&r->child, r->loop, pid, on_child_end);
+    if (jail_test_failure(r->fail, JAIL_STEP_plan, e) < 0 ||
+        run_plan_mounts(&r->plan, r->state, r->private, supervisor_trust(r->supervisor), e) < 0 ||
+        mounts_prepare(r->plan.mounts, e) < 0)
+        return jail_step_failed(JAIL_STEP_plan, e);
     return 0;
 }
 
+/* --- the jail --- */
+
+/* What no file system shows again: the descriptors that a command gets as they are may be no way out. */
+static int check_standard(struct err *e)
+{
+    static const char *const names[] = {"input", "output", "error"};
+    for (int fd = 0; fd < 3; fd++)
+        if (jail_check_descriptor(fd, e) < 0)
+            return err_wrap(e, "standard %s", names[fd]);
+    return 0;
+}
+
+static int add_to_proxy(struct run *r, struct network *n, struct err *e)
+{
+    const char *task = supervisor_load(r->supervisor)->config->tasks[0].name;
+    if (jail_test_failure(r->fail, JAIL_STEP_capture, e) < 0) {
+        network_close(n);
+        return jail_step_failed(JAIL_STEP_capture, e);
+    }
+    if (supervisor_add_jail(r->supervisor, task, n, &r->jail_id, e) < 0)
+        return jail_step_failed(JAIL_STEP_capture, e);
+    r->jail_added = true;
+    return 0;
+}
+
+/* What it tried goes on record, then the proxy may end. */
+static void on_jail_end(void *arg, int status)
+{
+    struct run *r = arg;
+    r->status = status < 0 ? RUN_FAILED : status;
+    if (r->jail_added)
+        supervisor_remove_jail(r->supervisor, r->jail_id);
+    r->jail_added = false;
+    if (!r->ended)
+        supervisor_stop(r->supervisor, false);
+}
+
+/* 0: the command runs; else what to exit with. */
+static int start_jail(struct run *r, struct err *e)
+{
+    struct jail_options options;
+    struct network network;
+    network_init(&network);
+    run_plan_jail(&r->plan, &options);
+    options.fail = r->fail;
+    if (check_standard(e) < 0 || jail_start(&options, &r->jail, &network, e) < 0 ||
+        add_to_proxy(r, &network, e) < 0 || jail_await(&r->jail, e) < 0 ||
+        mounts_watch(r->plan.mounts, r->jail.inner, e) < 0)
+        return RUN_FAILED;
+    int why = run_session_start(&r->session, r->loop, &r->jail, r->plan.mounts, on_jail_end, r, e);
+    if (why <= 0)
+        return why == 0 ? 0 : RUN_FAILED;
+    run_plan_explain_exec(&r->plan, why, e);
+    return why == ENOENT ? RUN_NOT_FOUND : RUN_CANNOT_EXECUTE;
+}
+
 /* --- after --- */
+
+static void say_what_holds(const struct run *r)
+{
+    if (policy_mode(supervisor_load(r->supervisor)->policies[0]) == POLICY_MONITOR)
+        log_info("mode monitor: what the policy does not allow leaves all the same, and is recorded");
+}
 
 static void say_summary(const struct run *r)
 {
@@ -211,8 +227,9 @@ static void say_summary(const struct run *r)
         return;
     }
     run_summary_reasons(&s, reasons, sizeof reasons);
-    log_info("%" PRIu64 " request%s allowed, %" PRIu64 " blocked%s%s%s", s.allowed, s.allowed == 1 ? "" : "s",
-             s.blocked, s.blocked ? " (" : "", reasons, s.blocked ? ")" : "");
+    log_info("%" PRIu64 " request%s allowed, %" PRIu64 " blocked%s%s%s; %" PRIu64 " bytes sent", s.allowed,
+             s.allowed == 1 ? "" : "s", s.blocked, s.blocked ? " (" : "", reasons, s.blocked ? ")" : "",
+             s.sent);
     if (s.would_block)
         log_info("mode monitor: %" PRIu64 " of them left that the policy would block", s.would_block);
     supervisor_head(r->supervisor, &seq, hash);
@@ -232,13 +249,43 @@ static void remove_private(struct run *r)
     rmdir(r->private);
 }
 
+/* Returns what to exit with where the command has not started. */
+static int start(struct run *r, struct err *e)
+{
+    if (make_places(r, e) < 0 || make_config(r, e) < 0 || start_supervisor(r, e) < 0 || plan_mounts(r, e) < 0)
+        return RUN_FAILED;
+    if (!r->o->quiet)
+        say_what_holds(r);
+    return start_jail(r, e);
+}
+
+/* The log of a run that failed ends with its stop record, as every other. */
+static void wind_up(struct run *r)
+{
+    run_session_stop(&r->session);
+    jail_kill(&r->jail);
+    if (!r->supervisor || r->ended)
+        return;
+    if (r->jail_added)
+        supervisor_remove_jail(r->supervisor, r->jail_id);
+    supervisor_stop(r->supervisor, true);
+    loop_run(r->loop);
+}
+
 static int run(struct run *r)
 {
     struct err e = {0};
-    if (prepare(r, &e) < 0 || start_command(r, &e) < 0) {
+    int status = RUN_FAILED;
+    if (run_plan_find(&r->plan, r->o, &status, &e) < 0) {
+        log_error("%s", e.text);
+        return status;
+    }
+    status = start(r, &e);
+    if (status != 0) {
         if (r->findings == 0)
             log_error("%s", e.text);
-        return RUN_FAILED;
+        wind_up(r);
+        return status;
     }
     loop_run(r->loop);
     if (!r->o->quiet)
@@ -246,18 +293,37 @@ static int run(struct run *r)
     return r->status;
 }
 
+static int dry_run(const struct run_options *o)
+{
+    struct run r = {.o = o};
+    struct err e = {0};
+    int status = RUN_FAILED;
+    if (run_plan_find(&r.plan, o, &status, &e) < 0 || state_path("", r.state, &e) < 0 ||
+        run_plan_mounts(&r.plan, r.state, r.state, NULL, &e) < 0 || run_plan_print(&r.plan, o->json, &e) < 0)
+        log_error("%s", e.text);
+    else
+        status = 0;
+    run_plan_clear(&r.plan);
+    return status;
+}
+
 int run_command(const struct run_options *o)
 {
-    struct run r = {.o = o, .loop = loop_new(true), .status = RUN_FAILED};
     log_set_name("exeat run");
+    if (o->dry_run)
+        return dry_run(o);
+    struct run r = {.o = o, .loop = loop_new(true), .status = RUN_FAILED, .jail = JAIL_NONE};
     if (!r.loop) {
         log_error("no event loop");
         return RUN_FAILED;
     }
+    read_test_hooks(&r);
     int status = run(&r);
+    jail_kill(&r.jail);
     remove_private(&r);
     supervisor_free(r.supervisor);
-    policy_free(r.policy);
+    run_plan_clear(&r.plan);
+    free(r.given);
     buf_free(&r.config);
     loop_free(r.loop);
     return status;

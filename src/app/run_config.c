@@ -14,13 +14,13 @@ static void key(struct buf *out, struct json *j, const char *before, const char 
 int run_config_write(const struct run_config *c, struct buf *out)
 {
     struct json j = JSON_INIT(out);
-    j.failed |= buf_printf(out, "exeat: 1\nlisten: [\"127.0.0.1:0\"]\ntimeouts: {shutdown: 2s}\n"
+    j.failed |= buf_printf(out, "exeat: 1\nlisten: none\ntimeouts: {shutdown: 2s}\n"
                                 "limits: {task_heads: 16MiB}\n") < 0;
     key(out, &j, "state: ", c->state);
     key(out, &j, "audit:\n  file: ", c->audit_file);
     key(out, &j, "tasks:\n  - task: ", c->task);
     key(out, &j, "    policy: ", c->policy);
-    key(out, &j, "    token: ", c->token);
+    j.failed |= buf_printf(out, "    jail: true\n") < 0;
     if (c->mode)
         key(out, &j, "    mode: ", c->mode);
     return j.failed ? -1 : 0;

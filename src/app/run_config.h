@@ -3,7 +3,7 @@
 #include "base/buf.h"
 
 struct run_config {
-    const char *state, *audit_file, *task, *policy, *token;
+    const char *state, *audit_file, *task, *policy;
     const char *mode; /* NULL: the policy's own */
 };
 

@@ -15,6 +15,7 @@ static void count(struct run_summary *s, const struct log_record *r)
 {
     if (!is_judgement(r))
         return;
+    s->sent += r->sent > 0 ? (uint64_t)r->sent : 0;
     if (slice_eq(r->verdict, SLICE("allow")))
         s->allowed++;
     if (slice_eq(r->would, SLICE("block")))

@@ -4,7 +4,7 @@
 #include "policy/reason.h"
 
 struct run_summary {
-    uint64_t allowed, blocked, would_block;
+    uint64_t allowed, blocked, would_block, sent;
     uint64_t by_reason[REASON_COUNT]; /* of the blocked */
 };
 

@@ -19,9 +19,15 @@ void signals_enter(void)
         found_ignored[i] = signal(ours[i], SIG_DFL) == SIG_IGN;
 }
 
-void signals_leave(void)
+void signals_found(uint64_t *ret_ignored, uint64_t *ret_blocked)
 {
+    uint64_t ignored = 0, blocked = 0;
     for (size_t i = 0; i < ARRAY_LEN(ours); i++)
-        signal(ours[i], found_ignored[i] ? SIG_IGN : SIG_DFL);
-    sigprocmask(SIG_SETMASK, &found_mask, NULL);
+        if (found_ignored[i])
+            ignored |= 1ULL << (ours[i] - 1);
+    for (int signo = 1; signo < NSIG && signo <= 64; signo++)
+        if (sigismember(&found_mask, signo) == 1)
+            blocked |= 1ULL << (signo - 1);
+    *ret_ignored = ignored;
+    *ret_blocked = blocked;
 }

@@ -21,6 +21,7 @@ struct supervisor_options {
     const char *trust_dir;     /* where the trust files go; NULL: the state folder */
     /* Called once, from the loop, when the proxy has ended. */
     void (*ended)(void *arg, enum supervisor_end end);
+    void (*keeper_lost)(void *arg); /* the keeper has died although nobody asked it to; may be NULL */
     void *arg;
 };
 
@@ -44,6 +45,8 @@ const struct load *supervisor_load(const struct supervisor *s); /* what is in fo
 const struct listeners *supervisor_listeners(const struct supervisor *s);
 const struct trustfiles *supervisor_trust(const struct supervisor *s);
 const char *supervisor_run(const struct supervisor *s);
+/* The public key of the log's seals, hexadecimal: what `exeat log --verify --seal-key` takes. */
+const char *supervisor_seal_key(const struct supervisor *s);
 /* After `ended` with SUPERVISOR_STOPPED: the last record of the log. */
 void supervisor_head(const struct supervisor *s, uint64_t *ret_seq, char ret_hash[65]);
 

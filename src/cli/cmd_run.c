@@ -4,11 +4,13 @@
 #include "cli/project.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct options {
     const char *policy, *task, *mode;
-    bool quiet;
+    struct option_list rw, ro;
+    bool as_root, dry_run, json, quiet;
 };
 
 static const struct option_row rows[] = {
@@ -17,20 +19,23 @@ static const struct option_row rows[] = {
     OPTION_TEXT(struct options, task, "task", "NAME", "the task's name in the log"),
     OPTION_TEXT(struct options, mode, "mode", "MODE",
                 "enforce, or monitor: let pass and record what would be blocked"),
+    OPTION_LIST(struct options, rw, "rw", "DIR", "a folder that the command may write; may be repeated"),
+    OPTION_LIST(struct options, ro, "ro", "DIR", "a folder that the command may read; may be repeated"),
+    OPTION_FLAG(struct options, dry_run, "dry-run", "print the plan of the jail, and start nothing"),
+    OPTION_FLAG(struct options, json, "json", "with --dry-run: as one JSON object"),
+    OPTION_FLAG(struct options, as_root, "as-root",
+                "let the jail's user be root: files it writes are root's"),
     OPTION_FLAG(struct options, quiet, "quiet", "no summary at the end"),
-    OPTION_LATER("rw", "DIR", "a folder that the command may write"),
-    OPTION_LATER("ro", "DIR", "a folder that the command may read"),
-    OPTION_LATER("dry-run", NULL, "print the plan of the jail"),
-    OPTION_LATER("daemon", NULL, "use the running proxy"),
-    OPTION_LATER("as-root", NULL, "let the jail's user be root"),
+    OPTION_LATER("config", "FILE", "settings of the run's own proxy"),
+    OPTION_LATER("daemon", "SOCKET", "use the running proxy"),
 };
 
 static const struct option_usage usage = {
     .synopsis = "exeat run [OPTION]... [--] COMMAND [ARGUMENT]...",
     .about =
-        "Starts a command whose requests go through a proxy of its own, judged by the project's policy and\n"
-        "recorded.  In this version only environment variables lead the command through the proxy; a program\n"
-        "that ignores them is not held back.  Exits as the command does (128+n for signal n), with 125 when\n"
+        "Starts a command in a jail.  All that it sends over the network reaches a proxy of its own, which judges it\n"
+        "by the project's policy and records it, or goes nowhere; of the file system it sees the project, which it\n"
+        "may write, and the system, which it may read.  Exits as the command does (128+n for signal n), with 125 when\n"
         "exeat itself fails, 126 or 127 when the command cannot be executed or found.",
     .rows = rows,
     .count = ARRAY_LEN(rows),
@@ -43,23 +48,82 @@ static int complain(const struct err *e)
     return RUN_FAILED;
 }
 
-static int start(const struct options *o, char **command)
+/* Folders as they are named on the command line, made absolute and free of links; ends with NULL. */
+struct folders {
+    char *at[OPTION_LIST_MAX + 1];
+};
+
+static void clear_folders(struct folders *f)
 {
-    struct project_policy policy;
+    for (size_t i = 0; i < OPTION_LIST_MAX; i++)
+        free(f->at[i]);
+}
+
+static int find_folders(const struct option_list *list, struct folders *ret, struct err *e)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        ret->at[i] = realpath(list->at[i], NULL);
+        if (!ret->at[i])
+            return err_sys(e, "%s", list->at[i]);
+    }
+    return 0;
+}
+
+/* --rw also names the project, where that of the working directory may be none (a home directory, `/`). */
+static const char *choose_project(const struct folders *rw)
+{
+    struct project project;
     struct err e;
-    if (project_policy_for_run(o->policy, NULL, &policy, &e) < 0)
+    if (!rw->at[0])
+        return NULL;
+    if (project_find(&project, &e) < 0)
+        return rw->at[0];
+    int result = project_check_place(&project, &e);
+    project_clear(&project);
+    return result < 0 ? rw->at[0] : NULL;
+}
+
+static int start(const struct options *o, const struct folders *rw, const struct folders *ro, char **command)
+{
+    struct project_policy found;
+    struct policy *policy = NULL;
+    struct err e;
+    if (project_policy_for_run(o->policy, choose_project(rw), &found, &e) < 0)
         return complain(&e);
-    const struct run_options run = {
-        .policy_name = policy.name,
-        .policy = policy.file_count ? policy.files[0].text : SLICE(""),
-        .default_task = policy.project.task,
-        .task = o->task,
-        .mode = o->mode,
-        .quiet = o->quiet,
-        .command = command,
-    };
-    int status = run_command(&run);
-    project_policy_clear(&policy);
+    int status = RUN_FAILED;
+    if (project_policy_compile(&found, NULL, project_print_problem, NULL, &policy) == 0) {
+        const struct run_options run = {
+            .project = found.project.dir,
+            .policy_name = found.name,
+            .policy_files = found.files,
+            .policy_file_count = found.file_count,
+            .policy = policy,
+            .task = o->task,
+            .mode = o->mode,
+            .rw = (const char *const *)rw->at,
+            .ro = (const char *const *)ro->at,
+            .as_root = o->as_root,
+            .dry_run = o->dry_run,
+            .json = o->json,
+            .quiet = o->quiet,
+            .command = command,
+        };
+        status = run_command(&run);
+    }
+    policy_free(policy);
+    project_policy_clear(&found);
+    return status;
+}
+
+static int find_and_start(const struct options *o, char **command)
+{
+    struct folders rw = {0}, ro = {0};
+    struct err e;
+    int status = find_folders(&o->rw, &rw, &e) < 0 || find_folders(&o->ro, &ro, &e) < 0
+                     ? complain(&e)
+                     : start(o, &rw, &ro, command);
+    clear_folders(&rw);
+    clear_folders(&ro);
     return status;
 }
 
@@ -69,6 +133,8 @@ static int check_options(const struct options *o)
         return options_wrong("run", "--mode ask is not available in this version yet");
     if (o->mode && strcmp(o->mode, "enforce") != 0 && strcmp(o->mode, "monitor") != 0)
         return options_wrong("run", "--mode is enforce or monitor, not `%s`", o->mode);
+    if (o->json && !o->dry_run)
+        return options_wrong("run", "--json prints the plan: it goes with --dry-run");
     return 0;
 }
 
@@ -90,5 +156,5 @@ int cmd_run(int argc, char **argv)
         options_wrong("run", "a command is missing");
         return RUN_FAILED;
     }
-    return start(&o, argv + first);
+    return find_and_start(&o, argv + first);
 }

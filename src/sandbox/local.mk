@@ -13,6 +13,8 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/inner.h \
 	%D%/inner_command.c \
 	%D%/inner_setup.c \
+	%D%/jail.c \
+	%D%/jail.h \
 	%D%/jail_limits.def \
 	%D%/jail_steps.def \
 	%D%/jail_wire.c \

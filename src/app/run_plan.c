@@ -1,0 +1,327 @@
+#include "app/run_plan.h"
+
+#include "app/role.h"
+#include "app/run_env.h"
+#include "app/signals.h"
+#include "base/io.h"
+#include "policy/jail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ARENA_BYTES = 32 << 20, TRUST_BYTES = 8 << 20, WRITE_MAX = 1000 };
+
+#define TRUST_FOLDER "/run/exeat/"
+static const struct trustfiles inside = {.ca = TRUST_FOLDER "ca.pem",
+                                         .bundle = TRUST_FOLDER "ca-bundle.pem",
+                                         .java = TRUST_FOLDER "truststore.jks"};
+
+static char *keep(struct run_plan *p, const char *text, struct err *e)
+{
+    char *copy = text ? arena_printf(&p->arena, "%s", text) : NULL;
+    if (!copy)
+        err_set(e, "no memory");
+    return copy;
+}
+
+/* --- who --- */
+
+/* As root, the project's owner: what the command writes is then that user's as ever, and root's rights are
+ * nowhere in the jail.  With root inside, bubblewrap keeps capabilities, and setuid files land on the host.
+ */
+static int find_user(struct run_plan *p, struct err *e)
+{
+    struct stat st;
+    p->uid = getuid();
+    p->gid = getgid();
+    if (p->uid != 0 || p->o->as_root)
+        return 0;
+    if (stat(p->o->project, &st) < 0)
+        return err_sys(e, "%s", p->o->project);
+    if (st.st_uid == 0)
+        return err_set(
+            e,
+            "%s belongs to root, and a jail's user is never root: start this as another user, give "
+            "the project to one (chown), or say --as-root",
+            p->o->project);
+    p->uid = st.st_uid;
+    p->gid = st.st_gid;
+    p->drop = true;
+    return 0;
+}
+
+static int find_home(struct run_plan *p, struct err *e)
+{
+    const struct passwd *user = getpwuid(p->uid);
+    const char *home = p->drop ? NULL : getenv("HOME");
+    if (!home || home[0] != '/')
+        home = user ? user->pw_dir : NULL;
+    if (user && p->drop)
+        p->gid = user->pw_gid;
+    if (!home || home[0] != '/')
+        return err_set(e, "uid %u has no home directory: set HOME", p->uid);
+    p->home = keep(p, home, e);
+    p->user = keep(p, user ? user->pw_name : "user", e);
+    return p->home && p->user ? 0 : -1;
+}
+
+/* --- what and where --- */
+
+static int check_executable(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return errno;
+    if (S_ISDIR(st.st_mode))
+        return EACCES;
+    return access(path, X_OK) < 0 ? errno : 0;
+}
+
+/* As execvp(3), but relative folders of PATH do not count: what they hold is the project's word. */
+static int search_path(struct run_plan *p, const char *name, const char **ret)
+{
+    const char *path = getenv("PATH");
+    int why = ENOENT;
+    if (!path)
+        path = "/usr/local/bin:/usr/bin:/bin";
+    while (*path) {
+        size_t len = strcspn(path, ":");
+        const char *full = *path == '/' ? arena_printf(&p->arena, "%.*s/%s", (int)len, path, name) : NULL;
+        int result = full ? check_executable(full) : ENOENT;
+        if (full && result == 0) {
+            *ret = full;
+            return 0;
+        }
+        if (result == EACCES)
+            why = EACCES;
+        path += len + (path[len] == ':');
+    }
+    return why;
+}
+
+static int find_command(struct run_plan *p, int *ret_status, struct err *e)
+{
+    const char *name = p->o->command[0];
+    int why;
+    if (strchr(name, '/')) {
+        p->path = name[0] == '/' ? keep(p, name, e) : arena_printf(&p->arena, "%s/%s", p->directory, name);
+        why = p->path ? check_executable(p->path) : ENOMEM;
+    } else {
+        why = name[0] ? search_path(p, name, &p->path) : ENOENT;
+    }
+    if (why == 0)
+        return 0;
+    *ret_status = why == ENOENT || why == ENOTDIR ? RUN_NOT_FOUND : RUN_CANNOT_EXECUTE;
+    errno = why;
+    return why == ENOENT ? err_set(e, "%s: command not found", name) : err_sys(e, "%s", name);
+}
+
+static int find_directory(struct run_plan *p, struct err *e)
+{
+    char path[RUN_PATH_BYTES];
+    if (!getcwd(path, sizeof path))
+        return err_sys(e, "the working directory");
+    p->directory = keep(p, path, e);
+    return p->directory ? 0 : -1;
+}
+
+int run_plan_find(struct run_plan *p, const struct run_options *o, int *ret_status, struct err *e)
+{
+    char init[RUN_PATH_BYTES];
+    *p = (struct run_plan){.o = o,
+                           .jail = policy_jail(o->policy),
+                           .arena = ARENA_INIT(ARENA_BYTES),
+                           .bundle = BUF_INIT(TRUST_BYTES),
+                           .java = BUF_INIT(TRUST_BYTES),
+                           .ca = BUF_INIT(TRUST_BYTES)};
+    if (find_user(p, e) < 0 || find_home(p, e) < 0 || find_directory(p, e) < 0 ||
+        find_command(p, ret_status, e) < 0 || role_find("init", init, e) < 0)
+        return -1;
+    p->init = keep(p, init, e);
+    return p->init ? 0 : -1;
+}
+
+void run_plan_clear(struct run_plan *p)
+{
+    mounts_free(p->mounts);
+    buf_free(&p->bundle);
+    buf_free(&p->java);
+    buf_free(&p->ca);
+    arena_free(&p->arena);
+    *p = (struct run_plan){0};
+}
+
+/* --- what it may see --- */
+
+static void add_text(struct run_plan *p, const char *to, struct slice text)
+{
+    if (p->text_count < RUN_TEXTS_MAX)
+        p->texts[p->text_count++] =
+            (struct mounts_text){.to = to, .text = text.ptr ? text.ptr : "", .len = text.len};
+}
+
+/* A link leads to a path that is in the table itself, or into what we cannot replace. */
+static void add_over(struct run_plan *p, const char *path, struct slice text)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode))
+        add_text(p, path, text);
+}
+
+static int read_trust(struct run_plan *p, const struct trustfiles *trust, struct err *e)
+{
+    if (!trust)
+        return 0;
+    return io_read_file(trust->bundle, &p->bundle, e) < 0 || io_read_file(trust->java, &p->java, e) < 0 ||
+                   io_read_file(trust->ca, &p->ca, e) < 0
+               ? -1
+               : 0;
+}
+
+static void add_texts(struct run_plan *p)
+{
+    struct slice bundle = buf_slice(&p->bundle), java = buf_slice(&p->java);
+#define TEXT(path, text) add_text(p, path, SLICE(text));
+#define BUNDLE(path)     add_over(p, path, bundle);
+#define JAVA(path)       add_over(p, path, java);
+#include "app/run_files.def"
+#undef TEXT
+#undef BUNDLE
+#undef JAVA
+    add_text(p, inside.bundle, bundle);
+    add_text(p, inside.java, java);
+    add_text(p, inside.ca, buf_slice(&p->ca));
+}
+
+/* "~/x" and what is relative to the project, as absolute paths; `more` are absolute already. */
+static const char *const *resolve(struct run_plan *p, const char *const *list, size_t count,
+                                  const char *const *more)
+{
+    size_t extra = 0, n = 0;
+    while (more && more[extra])
+        extra++;
+    const char **all = arena_array(&p->arena, count + extra + 1, sizeof *all);
+    for (size_t i = 0; all && i < count; i++) {
+        const char *path = list[i];
+        if (path[0] == '~' && (path[1] == '/' || path[1] == '\0'))
+            all[n] = arena_printf(&p->arena, "%s%s", p->home, path + 1);
+        else
+            all[n] = path[0] == '/' ? path : arena_printf(&p->arena, "%s/%s", p->o->project, path);
+        if (!all[n++])
+            return NULL;
+    }
+    for (size_t i = 0; all && i < extra; i++)
+        all[n++] = more[i];
+    return all;
+}
+
+static int fill_mounts(struct run_plan *p, struct err *e)
+{
+    static const char *const never[] = {EXEAT_SYSCONFDIR, EXEAT_DATADIR, EXEAT_LOCALSTATEDIR "/lib/exeat",
+                                        EXEAT_LOCALSTATEDIR "/log/exeat", NULL};
+    const struct policy_files *f = &p->jail->files;
+    p->mounts_options = (struct mounts_options){
+        .project = p->o->project,
+        .home = p->home,
+        .state = p->state,
+        .uid = p->uid,
+        .gid = p->gid,
+        .user = p->user,
+        .read = resolve(p, f->read, f->read_count, p->o->ro),
+        .write = resolve(p, f->write, f->write_count, p->o->rw),
+        .hide = resolve(p, f->hide, f->hide_count, NULL),
+        .write_written = f->write_written,
+        .agent = f->agent,
+        .run = p->run,
+        .command = p->path,
+        .path = getenv("PATH"),
+        .never = never,
+        .texts = p->texts,
+        .text_count = p->text_count,
+        .init = p->init,
+    };
+    const struct mounts_options *o = &p->mounts_options;
+    return o->read && o->write && o->hide ? 0 : err_set(e, "too many paths in `files`");
+}
+
+/* Landlock's second word on what the mounts say. */
+static int list_writable(struct run_plan *p, struct err *e)
+{
+    size_t count, n = 0;
+    const struct mount_op *ops = mounts_ops(p->mounts, &count);
+    const char **list = arena_array(&p->arena, count + 1, sizeof *list);
+    for (size_t i = 0; list && i < count && n < WRITE_MAX; i++)
+        if (ops[i].kind == MOUNT_WRITE || ops[i].kind == MOUNT_TMPFS || ops[i].kind == MOUNT_PROC ||
+            ops[i].kind == MOUNT_DEV)
+            list[n++] = ops[i].to;
+    p->write = list;
+    return list ? 0 : err_set(e, "too many mounts");
+}
+
+static int make_environment(struct run_plan *p, struct err *e)
+{
+    const struct env_inputs proxy = {.proxy_host = "127.0.0.1",
+                                     .proxy_port = NETWORK_PROXY_PORT,
+                                     .bundle = inside.bundle,
+                                     .ca = inside.ca,
+                                     .trust_store = inside.java,
+                                     .jailed = true};
+    const struct run_env_inputs in = {.caller = environ,
+                                      .jail = p->jail,
+                                      .proxy = &proxy,
+                                      .home = p->home,
+                                      .user = p->user,
+                                      .directory = p->directory};
+    return run_environment(&p->arena, &in, &p->environment, &p->dropped, e);
+}
+
+int run_plan_mounts(struct run_plan *p, const char *state, const char *run, const struct trustfiles *trust,
+                    struct err *e)
+{
+    p->state = keep(p, state, e);
+    p->run = keep(p, run, e);
+    if (!p->state || !p->run || read_trust(p, trust, e) < 0)
+        return -1;
+    add_texts(p);
+    if (fill_mounts(p, e) < 0 || mounts_plan(&p->mounts_options, &p->mounts, e) < 0)
+        return -1;
+    return list_writable(p, e) < 0 ? -1 : make_environment(p, e);
+}
+
+void run_plan_jail(const struct run_plan *p, struct jail_options *ret)
+{
+    *ret = (struct jail_options){
+        .network = {.explicit_only = p->jail->network == POLICY_NETWORK_EXPLICIT,
+                    .uid = p->uid,
+                    .gid = p->gid},
+        .drop = p->drop,
+        .bubblewrap = EXEAT_BUBBLEWRAP,
+        .mounts = p->mounts,
+        .init = MOUNTS_INIT,
+        .path = p->path,
+        .directory = p->directory,
+        .arguments = (const char *const *)p->o->command,
+        .environment = p->environment,
+        .write = p->write,
+        .landlock = JAIL_LANDLOCK_BEST,
+        .debug = p->jail->debug,
+    };
+    signals_found(&ret->ignored, &ret->blocked);
+}
+
+/* An executable that was found outside: what is missing inside is it, or what it is run by. */
+void run_plan_explain_exec(const struct run_plan *p, int why, struct err *e)
+{
+    if (why == ENOENT)
+        err_set(e,
+                "%s: it, or what runs it (its first line, its loader), is not inside the jail: "
+                "add its folder to the policy, `files: {read: [DIR]}`, or to the command, --ro DIR",
+                p->path);
+    else
+        err_set(e, "%s: cannot execute: %s", p->path, strerror(why));
+}

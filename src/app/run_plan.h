@@ -1,0 +1,47 @@
+/* What a run will do, before it does any of it: who the command is, where it starts, what it may see.
+ * --dry-run prints it. */
+#pragma once
+#include "app/run.h"
+#include "app/trustfiles.h"
+#include "base/arena.h"
+#include "sandbox/jail.h"
+#include "sandbox/mounts.h"
+
+enum { RUN_TEXTS_MAX = 24, RUN_PATH_BYTES = 4096 };
+
+struct run_plan {
+    const struct run_options *o;
+    const struct policy_jail *jail;
+    struct arena arena; /* of every text below */
+    uid_t uid;          /* of the command; never 0 outside unless --as-root */
+    gid_t gid;
+    bool drop; /* from root to that */
+    const char *user, *home;
+    const char *directory;   /* where the command starts */
+    const char *path;        /* its executable */
+    const char *init;        /* pid 1's, outside */
+    const char *state, *run; /* our state folder; this run's private one in it */
+    const char *const *environment, *const *dropped;
+    const char *const *write; /* folders that Landlock lets it write */
+    struct buf bundle, java, ca;
+    struct mounts_text texts[RUN_TEXTS_MAX];
+    size_t text_count;
+    struct mounts_options mounts_options;
+    struct mounts *mounts;
+};
+
+/* Finds out who and where; *ret_status is 126 or 127 where the command cannot be executed or found.
+ * Nothing is made.  `p` must not move. */
+MUST_USE int run_plan_find(struct run_plan *p, const struct run_options *o, int *ret_status, struct err *e);
+/* Decides what the command may see.  `trust` NULL (--dry-run): the trust files have no content yet. */
+MUST_USE int run_plan_mounts(struct run_plan *p, const char *state, const char *run,
+                             const struct trustfiles *trust, struct err *e);
+void run_plan_clear(struct run_plan *p);
+
+/* Why execve(2) failed inside, with what to do. */
+void run_plan_explain_exec(const struct run_plan *p, int why, struct err *e);
+
+/* The jail's options, as far as the plan knows them. */
+void run_plan_jail(const struct run_plan *p, struct jail_options *ret);
+/* As text or JSON on standard output. */
+MUST_USE int run_plan_print(const struct run_plan *p, bool json, struct err *e);
