@@ -40,6 +40,7 @@ LDADD = \
 	$(EV_LIBS) \
 	$(IDN2_LIBS) \
 	$(JANSSON_LIBS) \
+	$(NFTABLES_LIBS) \
 	$(OPENSSL_LIBS) \
 	$(PCRE2_LIBS) \
 	$(PSL_LIBS) \
@@ -53,6 +54,7 @@ include %D%/unit/local.mk
 include %D%/fuzz/local.mk
 include %D%/lint/local.mk
 include %D%/bench/local.mk
+include %D%/sandbox/local.mk
 
 # Folders that are distributed whole, so that a new file needs no line. Not by EXTRA_DIST: that would add what an
 # out-of-tree build has put into the folder of the same name.
