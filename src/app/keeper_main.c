@@ -82,7 +82,12 @@ static int get_ca(const struct ipc_keeper_setup *setup, const int *files, struct
 static int say_ready(struct ipc *ipc, const struct ca *ca, struct err *e)
 {
     AUTO_BUF pem = BUF_INIT(PEM_BYTES);
-    if (ca_cert_pem(ca, &pem, e) < 0 || ipc_send(ipc, IPC_READY, buf_slice(&pem), NULL, 0, e) < 0)
+    uint8_t key[ED25519_KEY_BYTES];
+    char hex[2 * ED25519_KEY_BYTES + 1];
+    if (ca_cert_pem(ca, &pem, e) < 0 || ca_seal_public(ca, key, e) < 0)
+        return -1;
+    crypto_hex(key, sizeof key, hex);
+    if (buf_printf(&pem, IPC_SEAL_KEY "%s\n", hex) < 0 || ipc_send(ipc, IPC_READY, buf_slice(&pem), NULL, 0, e) < 0)
         return -1;
     ipc->phase = IPC_SERVING;
     return 0;

@@ -14,6 +14,11 @@
 
 enum { START_TIMEOUT_MS = 60000, CA_DAYS = 825, CA_RUN_DAYS = 7, SIGNATURES_PER_SECOND = 200 };
 
+size_t keeper_sockets(const struct supervisor *s)
+{
+    return s->workers + 1;
+}
+
 static void close_all(const int *fds, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -56,7 +61,7 @@ static int send_keeper_setup(struct supervisor *s, const int *sockets, struct er
     const struct config *c = s->load->config;
     struct ipc_keeper_setup setup = {.days = s->o.ephemeral_ca ? CA_RUN_DAYS : CA_DAYS,
                                      .per_second = SIGNATURES_PER_SECOND,
-                                     .sockets = s->workers,
+                                     .sockets = (uint32_t)keeper_sockets(s),
                                      .ephemeral = s->o.ephemeral_ca};
     struct cafiles files = {-1, -1, false};
     int fds[IPC_FDS_MAX];
@@ -70,9 +75,9 @@ static int send_keeper_setup(struct supervisor *s, const int *sockets, struct er
         fds[count++] = files.key;
         setup.create = files.create;
     }
-    memcpy(fds + count, sockets, s->workers * sizeof *sockets);
+    memcpy(fds + count, sockets, keeper_sockets(s) * sizeof *sockets);
     int result = ipc_send(&s->keeper.ipc, IPC_KEEPER_SETUP, slice_of((const char *)&setup, sizeof setup), fds,
-                          count + s->workers, e);
+                          count + keeper_sockets(s), e);
     if (!s->o.ephemeral_ca)
         cafiles_close(&files);
     return result;
@@ -80,16 +85,16 @@ static int send_keeper_setup(struct supervisor *s, const int *sockets, struct er
 
 int supervisor_setup_keeper(struct supervisor *s, int *ret_sockets, struct err *e)
 {
-    int ours[IPC_WORKERS_MAX], theirs[IPC_WORKERS_MAX];
-    if (make_sockets(s->workers, ours, theirs, e) < 0)
+    int ours[KEEPER_SOCKETS_MAX], theirs[KEEPER_SOCKETS_MAX];
+    if (make_sockets(keeper_sockets(s), ours, theirs, e) < 0)
         return -1;
     int result = send_keeper_setup(s, ours, e);
-    close_all(ours, s->workers);
+    close_all(ours, keeper_sockets(s));
     if (result < 0) {
-        close_all(theirs, s->workers);
+        close_all(theirs, keeper_sockets(s));
         return -1;
     }
-    memcpy(ret_sockets, theirs, s->workers * sizeof *theirs);
+    memcpy(ret_sockets, theirs, keeper_sockets(s) * sizeof *theirs);
     return 0;
 }
 
@@ -105,8 +110,8 @@ int supervisor_setup_proxy(struct supervisor *s, int bundle, const int *sockets,
     size_t count = 4;
     memcpy(fds + count, s->listeners.fds, s->listeners.count * sizeof(int));
     count += s->listeners.count;
-    memcpy(fds + count, sockets, s->workers * sizeof(int));
-    count += s->workers;
+    memcpy(fds + count, sockets, keeper_sockets(s) * sizeof(int));
+    count += keeper_sockets(s);
     return ipc_send(&s->proxy.ipc, IPC_PROXY_SETUP, slice_of((const char *)&setup, sizeof setup), fds, count,
                     e);
 }

@@ -11,6 +11,7 @@
 #include "audit/inflight.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "base/seal.h"
 #include "policy/policy.h"
 
 enum audit_kind {
@@ -45,6 +46,7 @@ struct audit_event {
     bool begun; /* let through while the log worked: taken even where it does not now, and written later */
     const char *detail;  /* `detail`: what went wrong, in words; untrusted */
     const char *outcome; /* `outcome`: "interrupted", "aborted", NULL */
+    const struct seal *seal; /* of a `seal` record; chain is the record's `run` */
 };
 
 struct audit_log;
@@ -56,6 +58,10 @@ struct audit_options {
     uint64_t rotate;  /* bytes; 0: never */
     unsigned keep;    /* rotated files kept */
     bool full_urls;
+    /* Has the keeper sign (chain, seq and hash are given); may take a second; NULL: there are no seals.  Called
+     * by the log's own thread, never by one that serves. */
+    int (*seal)(void *arg, struct seal *claim);
+    void *seal_arg;
 };
 
 /* Opens (O_APPEND|O_CREAT, 0600, no links followed), takes a lock (one writer a file), finds the end of
@@ -74,6 +80,8 @@ void audit_close(struct audit_log *log);
 bool audit_available(struct audit_log *log);
 /* Why it cannot be written; false, and *ret untouched, when it can.  For a line on standard error. */
 bool audit_problem(struct audit_log *log, struct err *ret);
+/* Seals what is on file, for the end of a run: call when nobody writes any more. Without a keeper nothing happens. */
+void audit_seal(struct audit_log *log);
 /* The last record on file: for the summary of a run. */
 void audit_head(struct audit_log *log, uint64_t *ret_seq, char ret_hash[65]);
 /* Call about once a second from any one thread; never blocks.  A thread of the log's own then looks

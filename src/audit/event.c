@@ -206,6 +206,19 @@ static void client(struct json *j, const struct audit_event *ev, const struct te
     raw(j, SLICE("}"));
 }
 
+static void seal(struct json *j, const struct seal *s)
+{
+    char hex[2 * ED25519_SIGNATURE_BYTES + 1];
+    count(j, SLICE(",\"seal\":{\"seq\":"), true, s->seq);
+    text(j, SLICE(",\"hash\":"), s->hash, sizeof s->hash - 1);
+    count(j, SLICE(",\"time_ms\":"), true, (uint64_t)s->time_ms);
+    crypto_hex(s->key, sizeof s->key, hex);
+    text(j, SLICE(",\"key\":"), hex, sizeof hex - 1);
+    crypto_hex(s->signature, sizeof s->signature, hex);
+    text(j, SLICE(",\"signature\":"), hex, sizeof hex - 1);
+    raw(j, SLICE("}"));
+}
+
 static void peers(struct json *j, const struct audit_event *ev, const struct text_caps *cap)
 {
     if (ev->upstream_address) {
@@ -228,6 +241,8 @@ static void peers(struct json *j, const struct audit_event *ev, const struct tex
         text(j, SLICE(",\"outcome\":"), ev->outcome, cap->word);
     if (ev->detail)
         text(j, SLICE(",\"detail\":"), ev->detail, cap->detail);
+    if (ev->seal)
+        seal(j, ev->seal);
 }
 
 int event_append(struct event_context *c, const struct audit_event *ev, struct buf *out)

@@ -53,6 +53,11 @@ struct audit_log {
     uint64_t rotate_at; /* size at which to rotate, or to try it again */
     uint64_t announced; /* the rotated file whose end is on record already */
 
+    uint64_t sealed;  /* the record with the last seal, or the last one of an earlier run */
+    uint64_t seal_at; /* number of the record at which to seal, or to try it again */
+    int (*seal)(void *arg, struct seal *claim);
+    void *seal_arg;
+
     uint64_t rotate;
     unsigned keep;
     bool full_urls;
@@ -87,7 +92,11 @@ MUST_USE int log_flush(struct audit_log *log);
 /* With the role: from now on the log is unavailable, because of `why`. */
 void log_fail(struct audit_log *log, const struct err *why);
 /* With the role: chains a record of our own behind what is in `out`. */
+MUST_USE int log_add(struct audit_log *log, const struct audit_event *ev);
 MUST_USE int log_add_checkpoint(struct audit_log *log, const char *detail);
+
+/* How many records may follow a seal. */
+enum { SEAL_EVERY = 10000 };
 
 MUST_USE int upkeep_start(struct audit_log *log);
 void upkeep_stop(struct audit_log *log);

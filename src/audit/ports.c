@@ -55,6 +55,8 @@ static struct audit_log *new_log(const struct audit_options *o)
     log->rotate = o->rotate;
     log->rotate_at = o->rotate ? o->rotate : UINT64_MAX;
     log->keep = o->keep;
+    log->seal = o->seal;
+    log->seal_arg = o->seal_arg;
     log->full_urls = o->full_urls;
     log->run = run;
     atomic_store(&log->available, true);
@@ -104,6 +106,8 @@ int audit_open(const struct audit_options *o, struct audit_log **ret, struct err
         return -1;
     }
     log->on_file = log->flushed;
+    log->sealed = log->flushed.seq;
+    log->seal_at = log->seal ? log->sealed + SEAL_EVERY : UINT64_MAX;
     *ret = log;
     return 0;
 }

@@ -51,6 +51,31 @@ int log_record_parse(struct slice line, struct log_record *ret)
     return 0;
 }
 
+static int copy_text(struct slice from, char *ret, size_t size)
+{
+    if (!from.ptr || from.len >= size)
+        return -1;
+    memcpy(ret, from.ptr, from.len);
+    ret[from.len] = '\0';
+    return 0;
+}
+
+int log_record_seal(const struct log_record *r, struct seal *ret)
+{
+    const json_t *o = json_object_get(r->root, "seal");
+    struct seal s = {0};
+    json_int_t seq = json_integer_value(json_object_get(o, "seq"));
+    if (!slice_eq(r->kind, SLICE("seal")) || seq <= 0 || copy_text(r->run, s.chain, sizeof s.chain) < 0 ||
+        copy_text(text(o, "hash"), s.hash, sizeof s.hash) < 0 ||
+        crypto_unhex(text(o, "key"), s.key, sizeof s.key) < 0 ||
+        crypto_unhex(text(o, "signature"), s.signature, sizeof s.signature) < 0)
+        return -1;
+    s.seq = (uint64_t)seq;
+    s.time_ms = json_integer_value(json_object_get(o, "time_ms"));
+    *ret = s;
+    return 0;
+}
+
 void log_record_clear(struct log_record *r)
 {
     json_decref(r->root);

@@ -1,7 +1,7 @@
 /* One line of the log as values, read with jansson.  What a field holds is text from outside: print it
  * only after making it printable. */
 #pragma once
-#include "base/slice.h"
+#include "base/seal.h"
 
 struct json_t;
 
@@ -19,4 +19,6 @@ struct log_record {
 
 /* -1 where the line is not a JSON object with `seq`. */
 MUST_USE int log_record_parse(struct slice line, struct log_record *ret);
+/* What a `seal` record says; -1 where it is none, or its parts have another shape. */
+MUST_USE int log_record_seal(const struct log_record *r, struct seal *ret);
 void log_record_clear(struct log_record *r);

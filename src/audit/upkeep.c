@@ -71,6 +71,43 @@ static void rotate(struct audit_log *log)
         log_fail(log, &e);
 }
 
+/* The keeper is asked without the role: nobody's records wait for its answer.  What was written meanwhile stands
+ * between the record that is sealed and the seal; the next one covers it. */
+static void seal(struct audit_log *log)
+{
+    struct seal s = {0};
+    pthread_mutex_lock(&log->lock);
+    s.seq = log->on_file.seq;
+    memcpy(s.hash, log->on_file.hash, sizeof s.hash);
+    pthread_mutex_unlock(&log->lock);
+    if (!log->seal || !log->run || s.seq <= log->sealed)
+        return;
+    snprintf(s.chain, sizeof s.chain, "%s", log->run);
+    bool signed_now = log->seal(log->seal_arg, &s) == 0;
+    log_take_role(log);
+    if (signed_now && !log->failed && log_add(log, &(struct audit_event){.kind = AUDIT_SEAL, .ns = -1, .seal = &s}) == 0 &&
+        log_flush(log) == 0)
+        log->sealed = log->chain.seq;
+    log->seal_at = log->chain.seq + SEAL_EVERY; /* without a keeper: tried again then */
+    log_drop_role(log);
+}
+
+void audit_seal(struct audit_log *log)
+{
+    upkeep_stop(log); /* one thread at a time */
+    seal(log);
+}
+
+/* Before a file is closed for good, and after so many records. */
+static bool seal_is_due(struct audit_log *log)
+{
+    log_take_role(log);
+    bool many = log->flushed.seq >= log->seal_at, full = log->file.size >= log->rotate_at;
+    bool due = log->seal && !log->failed && (many || full) && log->flushed.seq > log->sealed;
+    log_drop_role(log);
+    return due;
+}
+
 /* Names the oldest file's records in the chain. */
 static int announce_drop(struct audit_log *log)
 {
@@ -116,6 +153,8 @@ static void sync_file(struct audit_log *log)
 
 void upkeep_round(struct audit_log *log)
 {
+    if (seal_is_due(log))
+        seal(log);
     log_take_role(log);
     if (log->failed)
         mend(log);

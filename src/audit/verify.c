@@ -6,6 +6,10 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+/* How far behind it a seal may name a record: what is written while the keeper signs. */
+enum { HASHES = 1 << 16 };
 
 struct walk {
     struct log_reader *reader;
@@ -14,6 +18,8 @@ struct walk {
     uint64_t head_seq;
     const char *head_hash;
     struct log_place first_place;
+    const struct verify_keys *keys;
+    uint8_t (*hashes)[SHA256_BYTES]; /* of the last records: record n at n % HASHES */
     char dropped[128]; /* what the checkpoint must say of the records before the first; "": none are gone */
 };
 
@@ -82,6 +88,46 @@ static void judge_checkpoint(struct walk *w, struct slice line)
     log_record_clear(&r);
 }
 
+static bool is_known(const struct verify_keys *keys, const uint8_t *key)
+{
+    for (size_t i = 0; i < keys->count; i++)
+        if (memcmp(keys->at[i], key, ED25519_KEY_BYTES) == 0)
+            return true;
+    return keys->count == 0;
+}
+
+static bool has_hash(const struct walk *w, const struct seal *s)
+{
+    uint8_t hash[SHA256_BYTES];
+    return s->seq >= w->verdict.first_seq && s->seq < w->verdict.last_seq && w->verdict.last_seq - s->seq < HASHES &&
+           crypto_unhex(slice_str(s->hash), hash, sizeof hash) == 0 &&
+           memcmp(w->hashes[s->seq % HASHES], hash, sizeof hash) == 0;
+}
+
+static void judge_seal(struct walk *w, struct slice line, uint64_t seq)
+{
+    struct log_record r;
+    struct seal s;
+    if (!memmem(line.ptr, line.len, "\"kind\":\"seal\"", 13) || log_record_parse(line, &r) < 0)
+        return;
+    bool is_seal = slice_eq(r.kind, SLICE("seal"));
+    int parsed = log_record_seal(&r, &s);
+    log_record_clear(&r);
+    if (!is_seal)
+        return;
+    if (parsed < 0 || !seal_holds(&s))
+        broken(w, &w->last_place, "the seal in record %" PRIu64 " is not signed by the key that it names", seq);
+    else if (!is_known(w->keys, s.key))
+        broken(w, &w->last_place, "the seal in record %" PRIu64 " is signed by a key that is not the keeper's", seq);
+    else if (!has_hash(w, &s))
+        broken(w, &w->last_place, "the seal in record %" PRIu64 " is for another record %" PRIu64 " than the one that is there",
+               seq, s.seq);
+    else {
+        w->verdict.seals++;
+        w->verdict.sealed = s;
+    }
+}
+
 /* The record before this one has another hash than this one says: whole is what came before it. */
 static void judge_edited(struct walk *w, uint64_t seq)
 {
@@ -125,7 +171,10 @@ static int judge_line(struct walk *w, struct slice line, struct err *e)
     v->last_seq = seq;
     v->records++;
     w->last_place = *log_reader_place(w->reader);
+    if (crypto_unhex(slice_str(v->hash), w->hashes[seq % HASHES], SHA256_BYTES) < 0)
+        return err_set(e, "cannot hash");
     judge_checkpoint(w, line);
+    judge_seal(w, line, seq);
     if (seq == w->head_seq && !slice_eq(slice_str(v->hash), slice_str(w->head_hash)))
         broken(w, &w->last_place, "edited: record %" PRIu64 " has not the hash that was given for it", seq);
     return 0;
@@ -151,25 +200,37 @@ static void judge_end(struct walk *w)
                v->first_seq);
 }
 
-int log_verify(struct log_reader *r, uint64_t head_seq, const char *head_hash, struct log_verdict *ret,
-               struct err *e)
+static int walk(struct walk *w, struct err *e)
 {
-    struct walk w = {.reader = r, .head_seq = head_seq, .head_hash = head_hash};
-    struct chain start;
-    chain_start(&start);
-    memcpy(w.verdict.hash, start.hash, sizeof start.hash);
-    while (!w.verdict.broken) {
+    while (!w->verdict.broken) {
         struct slice line;
-        enum log_read read = log_reader_next(r, &line, e);
+        enum log_read read = log_reader_next(w->reader, &line, e);
         if (read == LOG_ERROR)
             return -1;
         if (read == LOG_END) {
-            judge_end(&w);
+            judge_end(w);
             break;
         }
-        if (judge_line(&w, line, e) < 0)
+        if (judge_line(w, line, e) < 0)
             return -1;
     }
+    return 0;
+}
+
+int log_verify(struct log_reader *r, uint64_t head_seq, const char *head_hash, const struct verify_keys *keys,
+               struct log_verdict *ret, struct err *e)
+{
+    struct walk w = {.reader = r, .head_seq = head_seq, .head_hash = head_hash, .keys = keys};
+    struct chain start;
+    chain_start(&start);
+    memcpy(w.verdict.hash, start.hash, sizeof start.hash);
+    w.hashes = calloc(HASHES, sizeof *w.hashes);
+    if (!w.hashes)
+        return err_set(e, "no memory");
+    int result = walk(&w, e);
+    free(w.hashes);
+    if (result < 0)
+        return -1;
     w.verdict.files = log_reader_files(r);
     *ret = w.verdict;
     return 0;

@@ -71,15 +71,19 @@ int log_flush(struct audit_log *log)
     return 0;
 }
 
-int log_add_checkpoint(struct audit_log *log, const char *detail)
+int log_add(struct audit_log *log, const struct audit_event *ev)
 {
     struct event_context context;
     event_context_init(&context, log->run, log->full_urls);
     AUTO_BUF body = BUF_INIT(CAP_RECORD_BYTES);
-    const struct audit_event ev = {.kind = AUDIT_CHECKPOINT, .ns = -1, .detail = detail};
-    int result = event_append(&context, &ev, &body);
+    int result = event_append(&context, ev, &body);
     event_context_free(&context);
     return result < 0 ? -1 : chain_append(&log->chain, buf_slice(&body), &log->out);
+}
+
+int log_add_checkpoint(struct audit_log *log, const char *detail)
+{
+    return log_add(log, &(struct audit_event){.kind = AUDIT_CHECKPOINT, .ns = -1, .detail = detail});
 }
 
 /* Into `out`, which has room for several batches; after a failure it may be full, and then counts. */
@@ -139,7 +143,7 @@ static void return_batches(struct audit_log *log, struct batch *first, const str
             port_wake(port);
     }
     log->on_file = log->flushed;
-    if (log->file.size >= log->rotate_at && !log->full) {
+    if ((log->file.size >= log->rotate_at || log->on_file.seq >= log->seal_at) && !log->full) {
         log->full = true;
         pthread_cond_signal(&log->work);
     }

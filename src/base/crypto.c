@@ -55,6 +55,59 @@ void crypto_hex(const uint8_t *bytes, size_t len, char *ret_text)
     ret_text[2 * len] = '\0';
 }
 
+static int hex_digit(char c)
+{
+    c = ascii_lower(c);
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int crypto_unhex(struct slice hex, uint8_t *ret, size_t len)
+{
+    if (hex.len != 2 * len)
+        return -1;
+    for (size_t i = 0; i < hex.len; i++)
+        if (hex_digit(hex.ptr[i]) < 0)
+            return -1;
+    for (size_t i = 0; i < len; i++)
+        ret[i] = (uint8_t)(hex_digit(hex.ptr[2 * i]) << 4 | hex_digit(hex.ptr[2 * i + 1]));
+    return 0;
+}
+
+static int sign(EVP_PKEY *pair, struct slice text, uint8_t *ret_key, uint8_t *ret_signature)
+{
+    size_t key_len = ED25519_KEY_BYTES, len = ED25519_SIGNATURE_BYTES;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    int result = -1;
+    if (ctx && EVP_PKEY_get_raw_public_key(pair, ret_key, &key_len) == 1 &&
+        EVP_DigestSignInit(ctx, NULL, NULL, NULL, pair) == 1 &&
+        EVP_DigestSign(ctx, ret_signature, &len, (const unsigned char *)text.ptr, text.len) == 1)
+        result = 0;
+    EVP_MD_CTX_free(ctx);
+    return result;
+}
+
+int crypto_ed25519_sign(const uint8_t seed[ED25519_KEY_BYTES], struct slice text, uint8_t ret_key[ED25519_KEY_BYTES],
+                        uint8_t ret_signature[ED25519_SIGNATURE_BYTES])
+{
+    EVP_PKEY *pair = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, ED25519_KEY_BYTES);
+    int result = pair ? sign(pair, text, ret_key, ret_signature) : -1;
+    EVP_PKEY_free(pair);
+    return result;
+}
+
+bool crypto_ed25519_verify(const uint8_t key[ED25519_KEY_BYTES], struct slice text,
+                           const uint8_t signature[ED25519_SIGNATURE_BYTES])
+{
+    EVP_PKEY *public_key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key, ED25519_KEY_BYTES);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool holds = public_key && ctx && EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, public_key) == 1 &&
+                 EVP_DigestVerify(ctx, signature, ED25519_SIGNATURE_BYTES, (const unsigned char *)text.ptr,
+                                  text.len) == 1;
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(public_key);
+    return holds;
+}
+
 int crypto_random(void *ret, size_t len)
 {
     return RAND_bytes(ret, (int)len) == 1 ? 0 : -1;

@@ -25,6 +25,8 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/macros.c \
 	%D%/macros.h \
 	%D%/sanitized.h \
+	%D%/seal.c \
+	%D%/seal.h \
 	%D%/slice.c \
 	%D%/slice.h \
 	%D%/ulid.c \

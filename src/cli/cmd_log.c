@@ -1,4 +1,6 @@
 /* exeat log: read, follow and verify the audit log. */
+#include "app/config.h"
+#include "app/seal_keys.h"
 #include "audit/audit.h"
 #include "audit/reader.h"
 #include "audit/record.h"
@@ -22,7 +24,7 @@
 enum { LAST_MAX = 100000, FOLLOW_SHOWS = 10, FOLLOW_MS = 100, LINE_BYTES = 16 << 10 };
 
 struct log_options {
-    const char *config, *log, *task, *verdict, *kind, *lines, *since, *head;
+    const char *config, *log, *task, *verdict, *kind, *lines, *since, *head, *seal_key;
     bool follow, verify, json;
 };
 
@@ -41,16 +43,19 @@ static const struct option_row rows[] = {
     OPTION_FLAG(struct log_options, verify, "verify", "check that no record was changed, moved or taken out"),
     OPTION_TEXT(struct log_options, head, "head", "SEQ:HASH",
                 "with --verify: this record must be there (finds a tail that was cut off)"),
+    OPTION_TEXT(struct log_options, seal_key, "seal-key", "HEX",
+                "with --verify: seals must be signed by this key (with --config: by one of STATE/seal.pub)"),
 };
 
 static const struct option_usage usage = {
-    .synopsis = "exeat log [OPTION]...\n       exeat log --verify [--head SEQ:HASH] [OPTION]...",
+    .synopsis = "exeat log [OPTION]...\n       exeat log --verify [--head SEQ:HASH] [--seal-key HEX] [OPTION]...",
     .about =
         "Prints the records of the audit log, oldest first, times in UTC. Without --config or --log: of the\n"
         "newest run of this user ($XDG_STATE_HOME/exeat/audit). Needs no running proxy.\n\n"
         "--verify walks the whole chain, rotated files too (with a folder: every log in it). It finds records\n"
         "that were edited, taken out or moved; a tail that was cut off, or a change to the very last record,\n"
-        "only with --head, the last number and hash noted elsewhere. Exit status: 0 whole, 1 broken, 2 error.",
+        "only with --head, the last number and hash noted elsewhere. It checks the keeper's seals, and says from\n"
+        "where on nothing is sealed. Exit status: 0 whole, 1 broken, 2 error.",
     .rows = rows,
     .count = ARRAY_LEN(rows),
 };
@@ -323,6 +328,37 @@ static int parse_head(const char *text, struct head *ret)
     return 0;
 }
 
+static void json_seals(const struct log_verdict *v, struct json *j)
+{
+    char key[2 * ED25519_KEY_BYTES + 1], time[CLOCK_RFC3339_BYTES];
+    crypto_hex(v->sealed.key, sizeof v->sealed.key, key);
+    clock_rfc3339(v->sealed.time_ms, time);
+    json_kv_int(j, "seals", (int64_t)v->seals);
+    json_key(j, "sealed");
+    if (!v->seals) {
+        json_null(j);
+        return;
+    }
+    json_object(j);
+    json_kv_int(j, "seq", (int64_t)v->sealed.seq);
+    json_kv_str(j, "time", time);
+    json_kv_str(j, "key", key);
+    json_object_end(j);
+}
+
+static void print_seals(const char *path, const struct log_verdict *v)
+{
+    char key[2 * ED25519_KEY_BYTES + 1], time[CLOCK_RFC3339_BYTES];
+    if (!v->seals) {
+        printf("%s: nothing is sealed from seq %" PRIu64 " on\n", path, v->first_seq);
+        return;
+    }
+    crypto_hex(v->sealed.key, sizeof v->sealed.key, key);
+    clock_rfc3339(v->sealed.time_ms, time);
+    printf("%s: sealed to seq %" PRIu64 " at %s by key %s; nothing is sealed from seq %" PRIu64 " on\n", path,
+           v->sealed.seq, time, key, v->sealed.seq + 1);
+}
+
 static int print_verdict(const char *path, const struct log_verdict *v, bool json)
 {
     if (json) {
@@ -342,6 +378,7 @@ static int print_verdict(const char *path, const struct log_verdict *v, bool jso
         else
             json_null(&j);
         json_kv_str(&j, "problem", v->broken ? v->problem : NULL);
+        json_seals(v, &j);
         json_object_end(&j);
         printf("%.*s\n", SLICE_FMT(buf_slice(&text)));
     } else if (v->broken) {
@@ -353,14 +390,36 @@ static int print_verdict(const char *path, const struct log_verdict *v, bool jso
                ":%s\n",
                path, v->first_seq, v->last_seq, v->records, v->files, v->files == 1 ? "" : "s", v->last_seq,
                v->hash);
+        print_seals(path, v);
     }
     return v->broken ? EXIT_FINDINGS : EXIT_OK;
+}
+
+/* Who may have sealed it. */
+static int find_keys(const struct log_options *o, struct verify_keys *ret, struct err *e)
+{
+    *ret = (struct verify_keys){0};
+    if (o->seal_key) {
+        ret->count = 1;
+        return crypto_unhex(slice_str(o->seal_key), ret->at[0], sizeof ret->at[0]) < 0
+                   ? err_set(e, "--seal-key is %d hexadecimal digits", 2 * ED25519_KEY_BYTES)
+                   : 0;
+    }
+    AUTO(config) *config = NULL;
+    if (!o->config)
+        return 0;
+    return config_load(o->config, NULL, NULL, &config, e) < 0 ? -1 : seal_keys_read(config->state, ret, e);
 }
 
 static int run_verify(const struct log_options *o, const struct logs *logs, struct err *e)
 {
     struct head head = {0};
+    struct verify_keys keys;
     int worst = EXIT_OK;
+    if (find_keys(o, &keys, e) < 0) {
+        fprintf(stderr, "exeat log: %s\n", e->text);
+        return EXIT_ERROR;
+    }
     if (o->head && parse_head(o->head, &head) != 0)
         return EXIT_ERROR;
     if (o->head && logs->count != 1)
@@ -369,7 +428,7 @@ static int run_verify(const struct log_options *o, const struct logs *logs, stru
     for (size_t i = 0; i < logs->count; i++) {
         AUTO(log_reader) *r = NULL;
         struct log_verdict v;
-        if (log_reader_open(logs->paths[i], &r, e) < 0 || log_verify(r, head.seq, head.hash, &v, e) < 0) {
+        if (log_reader_open(logs->paths[i], &r, e) < 0 || log_verify(r, head.seq, head.hash, &keys, &v, e) < 0) {
             fprintf(stderr, "exeat log: %s\n", e->text);
             worst = EXIT_ERROR;
             continue;
@@ -384,8 +443,8 @@ static int check_options(const struct log_options *o)
 {
     if (o->config && o->log)
         return options_wrong("log", "--config and --log each name a log: write one of them");
-    if (o->head && !o->verify)
-        return options_wrong("log", "--head belongs to --verify");
+    if ((o->head || o->seal_key) && !o->verify)
+        return options_wrong("log", "--%s belongs to --verify", o->head ? "head" : "seal-key");
     if (o->verify && (o->follow || o->task || o->verdict || o->kind || o->since || o->lines))
         return options_wrong("log", "--verify reads the whole log: it takes no filter and no --follow");
     return 0;

@@ -75,30 +75,12 @@ static bool next_number(struct slice *rest, uint64_t *ret)
     return slice_next(rest, ' ', &word) && slice_to_u64(word, INT64_MAX, ret) == 0;
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool read_key(struct slice hex, struct budget_key *ret)
-{
-    if (hex.len != 2 * sizeof ret->bytes)
-        return false;
-    for (size_t i = 0; i < sizeof ret->bytes; i++) {
-        int high = hex_digit(hex.ptr[2 * i]), low = hex_digit(hex.ptr[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        ret->bytes[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
 static bool read_counter(struct reading *r, struct slice rest)
 {
     struct slice word;
     struct budget_key key;
     uint64_t life;
-    if (!slice_next(&rest, ' ', &word) || !read_key(word, &key) || !next_number(&rest, &life) || rest.len)
+    if (!slice_next(&rest, ' ', &word) || crypto_unhex(word, key.bytes, sizeof key.bytes) < 0 || !next_number(&rest, &life) || rest.len)
         return false;
     r->counter = budgets_get(r->b, &key);
     if (!r->counter)

@@ -148,3 +148,31 @@ int ca_key_pem(const struct ca *ca, struct buf *out, struct err *e)
         return tls_err(e, "cannot write the CA key as PEM");
     return 0;
 }
+
+/* One hash over a text of our own and a key that nobody can guess: the first keeps this apart from any other
+ * use, the second makes it secret. */
+int ca_seal_seed(const struct ca *ca, uint8_t ret[ED25519_KEY_BYTES], struct err *e)
+{
+    enum { SEED_INPUT_BYTES = 64 << 10, SEED_EXPECTED_BYTES = 8 << 10 };
+    AUTO_BUF input = BUF_INIT(SEED_INPUT_BYTES);
+    _Static_assert((int)SHA256_BYTES == (int)ED25519_KEY_BYTES, "a digest is a seed");
+    /* room at once: a buffer that grows leaves what it held behind */
+    int result = buf_reserve(&input, SEED_EXPECTED_BYTES) ? buf_append(&input, SLICE("exeat seal key 1\n")) : -1;
+    if (result == 0)
+        result = ca_key_pem(ca, &input, e);
+    if (result == 0)
+        result = crypto_sha256(buf_slice(&input), ret);
+    if (input.data)
+        crypto_wipe(input.data, input.size);
+    return result < 0 ? err_set(e, "the CA's key cannot be made into one for seals") : 0;
+}
+
+int ca_seal_public(const struct ca *ca, uint8_t ret[ED25519_KEY_BYTES], struct err *e)
+{
+    uint8_t seed[ED25519_KEY_BYTES], signature[ED25519_SIGNATURE_BYTES];
+    if (ca_seal_seed(ca, seed, e) < 0)
+        return -1;
+    int result = crypto_ed25519_sign(seed, SLICE(""), ret, signature);
+    crypto_wipe(seed, sizeof seed);
+    return result < 0 ? err_set(e, "no public key for seals") : 0;
+}

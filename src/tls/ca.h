@@ -3,6 +3,7 @@
  * Not thread-safe.  The private key is overwritten when the CA is freed. */
 #pragma once
 #include "base/buf.h"
+#include "base/crypto.h"
 #include "base/err.h"
 
 struct ca;
@@ -19,6 +20,12 @@ DEFINE_AUTO(ca)
 MUST_USE int ca_cert_pem(const struct ca *ca, struct buf *out, struct err *e);
 /* PKCS #8.  Whoever calls wipes `out` (crypto_wipe over its data and size) when it has been written. */
 MUST_USE int ca_key_pem(const struct ca *ca, struct buf *out, struct err *e);
+
+/* The seed of the key that signs seals (base/seal.h): made from the CA's key, so that it lives and dies with it
+ * and needs no file of its own.  Nothing of the CA's key can be learnt from it.  Wipe it after use. */
+MUST_USE int ca_seal_seed(const struct ca *ca, uint8_t ret[ED25519_KEY_BYTES], struct err *e);
+/* Its public half: with it anybody can check a seal. */
+MUST_USE int ca_seal_public(const struct ca *ca, uint8_t ret[ED25519_KEY_BYTES], struct err *e);
 
 /* Whose public key goes into the certificates from now on (DER SubjectPublicKeyInfo, P-256 only).
  * Cheap for a key that was set before: what is prepared for the last few keys is kept. */

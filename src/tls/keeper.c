@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { LEAF_BYTES = 128, BURST_SECONDS = 10, DATA_BYTES = KEEPER_MESSAGE_BYTES - 8 };
+enum { SEALS_PER_SECOND = 4, LEAF_BYTES = 128, BURST_SECONDS = 10, DATA_BYTES = KEEPER_MESSAGE_BYTES - 8 };
 
 static const int64_t second_ns = 1000000000;
 
@@ -32,7 +32,8 @@ struct peer {
 
 struct keeper {
     struct ca *ca;
-    struct bucket bucket;
+    struct bucket bucket, seals;
+    uint8_t seal_seed[ED25519_KEY_BYTES];
     struct peer *peers;
     struct pollfd *polls;
     size_t count;
@@ -81,6 +82,22 @@ static enum keeper_status on_sign(struct keeper *k, struct peer *p, struct slice
     return KEEPER_OK;
 }
 
+/* The time is ours: whoever asks cannot date a seal back. */
+static enum keeper_status on_seal(struct keeper *k, struct slice data)
+{
+    struct seal s;
+    uint8_t answer[KEEPER_SEALED_BYTES];
+    if (keeper_decode_claim(data, &s) < 0)
+        return KEEPER_BAD_REQUEST;
+    if (!bucket_take(&k->seals))
+        return KEEPER_RATE;
+    s.time_ms = clock_wall_ms();
+    if (seal_sign(k->seal_seed, &s) < 0)
+        return KEEPER_FAILED;
+    keeper_encode_sealed(&s, answer);
+    return buf_append(&k->data, slice_of((const char *)answer, sizeof answer)) < 0 ? KEEPER_FAILED : KEEPER_OK;
+}
+
 static enum keeper_status judge(struct keeper *k, struct peer *p, const struct keeper_request *request)
 {
     switch (request->op) {
@@ -90,6 +107,8 @@ static enum keeper_status judge(struct keeper *k, struct peer *p, const struct k
         return on_sign(k, p, request->data);
     case KEEPER_CA:
         return ca_cert_pem(k->ca, &k->data, NULL) == 0 ? KEEPER_OK : KEEPER_FAILED;
+    case KEEPER_SEAL:
+        return on_seal(k, request->data);
     }
     return KEEPER_BAD_REQUEST;
 }
@@ -181,6 +200,9 @@ int keeper_serve(struct ca *ca, const int *sockets, size_t count, unsigned per_s
 {
     struct keeper k = {.ca = ca, .count = count, .data = BUF_INIT(DATA_BYTES)};
     bucket_init(&k.bucket, per_second);
+    bucket_init(&k.seals, SEALS_PER_SECOND);
+    if (ca_seal_seed(ca, k.seal_seed, e) < 0)
+        return -1;
     k.peers = calloc(count ? count : 1, sizeof *k.peers);
     k.polls = calloc(count ? count : 1, sizeof *k.polls);
     int r = -1;
@@ -191,6 +213,7 @@ int keeper_serve(struct ca *ca, const int *sockets, size_t count, unsigned per_s
     } else {
         err_set(e, "keeper: no memory");
     }
+    crypto_wipe(k.seal_seed, sizeof k.seal_seed);
     buf_free(&k.data);
     free(k.polls);
     free(k.peers);

@@ -52,6 +52,66 @@ ssize_t keeper_encode_ca(uint32_t id, uint8_t *ret)
     return encode(&(struct message){.code = KEEPER_CA, .id = id}, ret);
 }
 
+static void put_u64(uint8_t *at, uint64_t n)
+{
+    for (int i = 0; i < 8; i++)
+        at[i] = (uint8_t)(n >> (56 - 8 * i));
+}
+
+static uint64_t get_u64(const char *at)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < 8; i++)
+        n = n << 8 | (uint8_t)at[i];
+    return n;
+}
+
+/* seq (8 bytes), hash (64 hexadecimal digits), chain to the end. */
+ssize_t keeper_encode_seal(uint32_t id, const struct seal *claim, uint8_t *ret)
+{
+    uint8_t data[8 + SHA256_HEX + SEAL_CHAIN_BYTES];
+    size_t chain = strnlen(claim->chain, sizeof claim->chain);
+    if (!seal_is_claim(claim))
+        return -1;
+    put_u64(data, claim->seq);
+    memcpy(data + 8, claim->hash, SHA256_HEX);
+    memcpy(data + 8 + SHA256_HEX, claim->chain, chain);
+    const struct slice all = slice_of((const char *)data, 8 + SHA256_HEX + chain);
+    return encode(&(struct message){.code = KEEPER_SEAL, .id = id, .data = all}, ret);
+}
+
+int keeper_decode_claim(struct slice data, struct seal *ret)
+{
+    struct seal s = {0};
+    const size_t before = 8 + SHA256_HEX;
+    if (data.len <= before || data.len - before >= sizeof s.chain)
+        return -1;
+    s.seq = get_u64(data.ptr);
+    memcpy(s.hash, data.ptr + 8, SHA256_HEX);
+    memcpy(s.chain, data.ptr + before, data.len - before);
+    if (strlen(s.chain) != data.len - before || !seal_is_claim(&s))
+        return -1;
+    *ret = s;
+    return 0;
+}
+
+void keeper_encode_sealed(const struct seal *s, uint8_t ret[KEEPER_SEALED_BYTES])
+{
+    put_u64(ret, (uint64_t)s->time_ms);
+    memcpy(ret + 8, s->key, sizeof s->key);
+    memcpy(ret + 8 + sizeof s->key, s->signature, sizeof s->signature);
+}
+
+int keeper_decode_seal(struct slice data, struct seal *claim)
+{
+    if (data.len != KEEPER_SEALED_BYTES)
+        return -1;
+    claim->time_ms = (int64_t)get_u64(data.ptr);
+    memcpy(claim->key, data.ptr + 8, sizeof claim->key);
+    memcpy(claim->signature, data.ptr + 8 + sizeof claim->key, sizeof claim->signature);
+    return 0;
+}
+
 ssize_t keeper_encode_reply(const struct keeper_reply *reply, uint8_t *ret)
 {
     return encode(&(struct message){.code = (uint8_t)reply->status, .id = reply->id, .data = reply->data},
@@ -61,7 +121,7 @@ ssize_t keeper_encode_reply(const struct keeper_reply *reply, uint8_t *ret)
 int keeper_decode_request(struct slice message, struct keeper_request *ret)
 {
     struct message m;
-    if (decode(message, &m) < 0 || m.code < KEEPER_HELLO || m.code > KEEPER_CA)
+    if (decode(message, &m) < 0 || m.code < KEEPER_HELLO || m.code > KEEPER_SEAL)
         return -1;
     /* Only CA has nothing to say; HELLO is no question and has no number. */
     if ((m.code == KEEPER_CA) != (m.data.len == 0) || (m.code == KEEPER_HELLO && m.id != 0))

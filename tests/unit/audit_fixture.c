@@ -114,7 +114,7 @@ const char *fixture_verify(const struct audit_fixture *f)
     struct err e = {0};
     AUTO(log_reader) *r = NULL;
     fixture_path(f, "audit.jsonl", path);
-    if (log_reader_open(path, &r, &e) < 0 || log_verify(r, 0, "", &v, &e) < 0)
+    if (log_reader_open(path, &r, &e) < 0 || log_verify(r, 0, "", &(struct verify_keys){0}, &v, &e) < 0)
         fail_msg("%s", e.text);
     if (!v.broken)
         return NULL;

@@ -100,7 +100,7 @@ static void verify_with_head(const struct audit_fixture *f, uint64_t seq, const 
     AUTO(log_reader) *r = NULL;
     fixture_path(f, "audit.jsonl", path);
     assert_int_equal(log_reader_open(path, &r, &e), 0);
-    assert_int_equal(log_verify(r, seq, hash, ret, &e), 0);
+    assert_int_equal(log_verify(r, seq, hash, &(struct verify_keys){0}, ret, &e), 0);
 }
 
 static void a_noted_head_shows_a_cut_tail_and_a_changed_last_record(void **state)

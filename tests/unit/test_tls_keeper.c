@@ -169,6 +169,57 @@ static void the_ca_certificate_is_public(void **state)
     stop(&s);
 }
 
+static struct seal claim_of(uint64_t seq)
+{
+    struct seal s = {.chain = "20261121T080000Z-k3x9qd", .seq = seq};
+    memset(s.hash, 'a', SHA256_HEX);
+    return s;
+}
+
+static void seals_are_signed_with_the_keepers_own_time(void **state)
+{
+    (void)state;
+    struct service s;
+    uint8_t m[KEEPER_MESSAGE_BYTES];
+    int64_t before = clock_wall_ms();
+    start(&s, 0);
+    uint8_t first[ED25519_KEY_BYTES];
+    for (int i = 0; i < 2; i++) { /* each socket, without hello */
+        struct seal seal = claim_of(42);
+        struct keeper_reply r = ask(&s, s.fds[i], m, keeper_encode_seal(5, &seal, m));
+        assert_int_equal(r.status, KEEPER_OK);
+        assert_int_equal(r.id, 5);
+        assert_int_equal(keeper_decode_seal(r.data, &seal), 0);
+        assert_true(seal_holds(&seal));
+        assert_in_range(seal.time_ms, before, clock_wall_ms());
+        if (i == 0)
+            memcpy(first, seal.key, sizeof first);
+        assert_memory_equal(seal.key, first, sizeof first);
+        seal.seq++;
+        assert_false(seal_holds(&seal));
+    }
+    stop(&s);
+}
+
+static void seals_have_a_rate_of_their_own(void **state)
+{
+    (void)state;
+    struct service s;
+    uint8_t m[KEEPER_MESSAGE_BYTES];
+    start(&s, 0);
+    enum keeper_status status = KEEPER_OK;
+    unsigned count = 0;
+    for (; status == KEEPER_OK && count < 1000; count++) {
+        const struct seal claim = claim_of(1 + count);
+        status = ask(&s, s.fds[0], m, keeper_encode_seal(1, &claim, m)).status;
+    }
+    assert_int_equal(status, KEEPER_RATE);
+    assert_in_range(count, 40, 100);
+    assert_int_equal(hello(&s, s.fds[0]).status, KEEPER_OK);
+    assert_int_equal(sign(&s, s.fds[0], 1, "a.test").status, KEEPER_OK);
+    stop(&s);
+}
+
 static void no_answer_ever_holds_a_private_key(void **state)
 {
     (void)state;
@@ -189,6 +240,8 @@ static void no_answer_ever_holds_a_private_key(void **state)
         text, sizeof(text) - 1, about                                                                        \
     }
 
+#define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static const struct {
     const char *bytes;
     size_t len;
@@ -200,7 +253,13 @@ static const struct {
     RAW("\x02\x02\x00\x01\x00\x00\x00\x01x", "another version"),
     RAW("\x02\x00\x00\x01\x00\x00\x00\x01x", "version zero"),
     RAW("\x00\x01\x00\x01\x00\x00\x00\x01x", "operation zero"),
-    RAW("\x04\x01\x00\x01\x00\x00\x00\x01x", "an operation too many"),
+    RAW("\x05\x01\x00\x01\x00\x00\x00\x01x", "an operation too many"),
+    RAW("\x04\x01\x00\x00\x00\x00\x00\x01", "a seal of nothing"),
+    RAW("\x04\x01\x00\x01\x00\x00\x00\x01x", "a seal of one byte"),
+    RAW("\x04\x01\x00\x49\x00\x00\x00\x01\0\0\0\0\0\0\0\0" HASH "r", "a seal of record zero"),
+    RAW("\x04\x01\x00\x48\x00\x00\x00\x01\0\0\0\0\0\0\0\1" HASH, "a seal of no chain"),
+    RAW("\x04\x01\x00\x49\x00\x00\x00\x01\0\0\0\0\0\0\0\1" HASH "\n", "a newline in the chain"),
+    RAW("\x04\x01\x00\x4a\x00\x00\x00\x01\0\0\0\0\0\0\0\1" HASH "r\0", "a NUL in the chain"),
     RAW("\xff\x01\x00\x01\x00\x00\x00\x01x", "the last operation"),
     RAW("\x02\x01\x00\x02\x00\x00\x00\x01x", "less data than said"),
     RAW("\x02\x01\x00\x01\x00\x00\x00\x01xy", "more data than said"),
@@ -359,6 +418,8 @@ int main(void)
         cmocka_unit_test(the_certificate_is_for_the_introduced_key),
         cmocka_unit_test(a_socket_keeps_its_first_key),
         cmocka_unit_test(the_ca_certificate_is_public),
+        cmocka_unit_test(seals_are_signed_with_the_keepers_own_time),
+        cmocka_unit_test(seals_have_a_rate_of_their_own),
         cmocka_unit_test(no_answer_ever_holds_a_private_key),
         cmocka_unit_test(malformed_messages_are_refused_and_change_nothing),
         cmocka_unit_test(a_message_longer_than_any_is_refused),
