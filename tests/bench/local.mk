@@ -1,5 +1,5 @@
 # Built with the tests, so that they keep compiling.
-check_PROGRAMS += %D%/bench_audit %D%/load
+check_PROGRAMS += %D%/bench_audit %D%/bench_policy %D%/load
 %C%_load_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
 %C%_load_LDADD    = $(OPENSSL_LIBS)
 
