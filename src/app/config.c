@@ -24,12 +24,12 @@ struct raw {
     struct {
         struct slice cert, key;
     } ca;
-    unsigned blocked_connect;
+    unsigned blocked_connect, reload;
     struct {
         struct slice ca_file;
         struct schema_texts resolve;
         struct schema_item proxy;
-        struct slice proxy_credentials_file;
+        struct schema_item proxy_credentials;
     } upstream;
     struct {
         uint64_t head_size, connections_per_task, connections_per_source, task_heads;
@@ -112,8 +112,8 @@ static const struct schema_key upstream_keys[] = {
     {"ca_file", schema_text, offsetof(struct raw, upstream.ca_file) - offsetof(struct raw, upstream)},
     {"resolve", schema_texts, offsetof(struct raw, upstream.resolve) - offsetof(struct raw, upstream)},
     {"proxy", read_item, offsetof(struct raw, upstream.proxy) - offsetof(struct raw, upstream)},
-    {"proxy_credentials_file", schema_text,
-     offsetof(struct raw, upstream.proxy_credentials_file) - offsetof(struct raw, upstream)},
+    {"proxy_credentials_file", read_item,
+     offsetof(struct raw, upstream.proxy_credentials) - offsetof(struct raw, upstream)},
 };
 static const struct schema upstream_schema = {.what = "upstream",
                                               .keys = upstream_keys,
@@ -173,6 +173,8 @@ static const struct schema task_schema = SCHEMA("a task", struct raw_task, task_
 static const char *const blocked_connect_words[] = {
     [BLOCKED_CONNECT_EXPLAIN] = "explain", [BLOCKED_CONNECT_REFUSE] = "refuse", NULL};
 
+static const char *const reload_words[] = {[CONFIG_RELOAD_WATCH] = "watch", [CONFIG_RELOAD_SIGNAL] = "signal", NULL};
+
 /* To add a key: a row here, a field in struct config, a line in the documentation of the configuration. */
 static const struct schema_key keys[] = {
     {"exeat", read_version, offsetof(struct raw, version)},
@@ -189,7 +191,7 @@ static const struct schema_key keys[] = {
     {"control", schema_later, 0},
     {"desk", schema_later, 0},
     {"export", schema_later, 0},
-    {"reload", schema_later, 0},
+    {"reload", schema_word, offsetof(struct raw, reload), .words = reload_words},
 };
 static const struct schema schema = SCHEMA("the configuration", struct raw, keys);
 
@@ -349,13 +351,13 @@ static void make_resolve(struct maker *m, const struct schema_texts *texts)
 static void make_upstream_proxy(struct maker *m, const struct raw *raw)
 {
     struct config *c = m->c;
-    const struct schema_item *item = &raw->upstream.proxy;
-    c->upstream.proxy_credentials = path_of(m, raw->upstream.proxy_credentials_file);
+    const struct schema_item *item = &raw->upstream.proxy, *file = &raw->upstream.proxy_credentials;
+    c->upstream.proxy_credentials = path_of(m, file->text);
     c->upstream.proxy_line = item->line;
     c->upstream.proxy_column = item->column;
     if (!item->text.ptr) {
-        if (c->upstream.proxy_credentials)
-            problems_add(m->problems, 0, 0, "`proxy_credentials_file` stands without `proxy`");
+        if (file->text.ptr)
+            problems_add(m->problems, file->line, file->column, "`proxy_credentials_file` stands without `proxy`");
         return;
     }
     const char *wrong = config_proxy_parse(&c->arena, item->text, &c->upstream.proxy);
@@ -480,6 +482,7 @@ static void make(struct maker *m, const struct raw *raw)
     c->audit.keep = (unsigned)raw->audit.keep;
     c->audit.full_urls = raw->audit.full_urls;
     c->blocked_connect = (enum proxy_blocked_connect)raw->blocked_connect;
+    c->reload = (enum config_reload)raw->reload;
     c->limits = (struct proxy_limits){
         .head_size = raw->limits.head_size,
         .connections_per_task = (unsigned)raw->limits.connections_per_task,

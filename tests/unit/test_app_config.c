@@ -138,6 +138,48 @@ static void an_override_names_host_port_and_address(void **state)
     }
 }
 
+static const struct proxy_case {
+    const char *text;
+    enum fetch_proxy_kind kind;
+    const char *host;
+    uint16_t port;
+    const char *user, *password, *shown;
+} proxy_cases[] = {
+    {"http://proxy.test:3128", FETCH_PROXY_HTTP, "proxy.test", 3128, NULL, NULL, "http://proxy.test:3128"},
+    {"HTTP://Proxy.TEST:3128/", FETCH_PROXY_HTTP, "proxy.test", 3128, NULL, NULL, "http://proxy.test:3128"},
+    {"socks5://10.0.0.1:1080", FETCH_PROXY_SOCKS5, "10.0.0.1", 1080, NULL, NULL, "socks5://10.0.0.1:1080"},
+    {"socks5h://u:p@[::1]:1080", FETCH_PROXY_SOCKS5, "::1", 1080, "u", "p", "socks5h://[::1]:1080"},
+    {"http://u@proxy.test:1", FETCH_PROXY_HTTP, "proxy.test", 1, "u", "", "http://proxy.test:1"},
+    {"http://a%40b:c%3Ad%25@proxy.test:1", FETCH_PROXY_HTTP, "proxy.test", 1, "a@b", "c:d%", "http://proxy.test:1"},
+    {"http://u:p@ss:w@proxy.test:1", FETCH_PROXY_HTTP, "proxy.test", 1, "u", "p@ss:w", "http://proxy.test:1"},
+};
+
+static void assert_same_text(const char *got, const char *wanted)
+{
+    assert_int_equal(got == NULL, wanted == NULL);
+    if (wanted)
+        assert_string_equal(got, wanted);
+}
+
+static void an_upstream_proxy_names_kind_place_and_credentials(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(proxy_cases); i++) {
+        const struct proxy_case *want = &proxy_cases[i];
+        char text[200];
+        snprintf(text, sizeof text, "upstream: {proxy: \"%s\"}\n", want->text);
+        AUTO(config) *c = parse("exeat.yaml", text);
+        const struct fetch_proxy *p = &c->upstream.proxy;
+        assert_int_equal(p->kind, want->kind);
+        assert_true(slice_eq(p->at.host, slice_str(want->host)));
+        assert_int_equal(p->at.port, want->port);
+        assert_same_text(p->user, want->user);
+        assert_same_text(p->password, want->password);
+        assert_string_equal(p->text, want->shown);
+        assert_int_equal(c->has_tokens, want->user != NULL);
+    }
+}
+
 static void names_of_tasks_are_plain(void **state)
 {
     (void)state;
@@ -169,6 +211,7 @@ int main(void)
         cmocka_unit_test(the_configuration_of_the_manual_is_read_whole),
         cmocka_unit_test(a_state_folder_holds_what_has_no_place_of_its_own),
         cmocka_unit_test(an_override_names_host_port_and_address),
+        cmocka_unit_test(an_upstream_proxy_names_kind_place_and_credentials),
         cmocka_unit_test(names_of_tasks_are_plain),
         cmocka_unit_test(a_file_that_is_missing_is_an_error_with_its_name),
     };
