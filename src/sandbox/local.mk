@@ -5,10 +5,13 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/agent_calls.def \
 	%D%/agent_filter.c \
 	%D%/agent_filter.h \
+	%D%/agents.def \
+	%D%/caches.def \
 	%D%/calls.def \
 	%D%/calls_if.def \
 	%D%/git_config.c \
 	%D%/git_config.h \
+	%D%/git_keys.def \
 	%D%/git_parts.def \
 	%D%/inner.h \
 	%D%/inner_command.c \
@@ -30,10 +33,14 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/mounts_arguments.c \
 	%D%/mounts_check.c \
 	%D%/mounts_command.c \
+	%D%/mounts_explain.c \
 	%D%/mounts_files.c \
 	%D%/mounts_git.c \
+	%D%/mounts_home.c \
 	%D%/mounts_internal.h \
 	%D%/mounts_pin.c \
+	%D%/mounts_private.c \
+	%D%/mounts_report.c \
 	%D%/mounts_stage.c \
 	%D%/mounts_stray.c \
 	%D%/mounts_system.c \
@@ -49,9 +56,12 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/network_pass.c \
 	%D%/network_rules.c \
 	%D%/network_sockets.c \
+	%D%/runs.def \
 	%D%/seccomp.c \
 	%D%/seccomp.h \
 	%D%/secrets.def \
-	%D%/system.def
+	%D%/system.def \
+	%D%/tree.c \
+	%D%/tree.h
 
 EXTRA_DIST += %D%/DEPS

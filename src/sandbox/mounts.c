@@ -18,7 +18,8 @@ static const char *const KINDS[] = {
 
 /* Each part comes after what it may lie upon. */
 static int (*const PARTS[])(struct mounts *m, struct err *e) = {
-    mounts_plan_system, mounts_plan_command, mounts_plan_files, mounts_plan_kernel, mounts_plan_texts,
+    mounts_plan_system, mounts_plan_home,   mounts_plan_command,
+    mounts_plan_files,  mounts_plan_kernel, mounts_plan_texts,
 };
 
 const char *mount_kind_id(enum mount_kind k)
@@ -41,6 +42,7 @@ void mounts_free(struct mounts *m)
     fd_auto_close(&m->journal);
     free(m->ops);
     free(m->watched);
+    free(m->seen);
     arena_free(&m->arena);
     free(m);
 }
@@ -146,15 +148,15 @@ int mounts_add_path(struct mounts *m, enum mount_kind kind, const char *path, co
     return there ? merge(there, &op) : mounts_add(m, op, e);
 }
 
-/* The three places that everything else is judged by.  state and home need not exist. */
+/* The three places that everything else is judged by.  The others need not exist (--dry-run). */
 static int resolve_places(struct mounts *m, struct err *e)
 {
     m->project = mounts_real(m, m->o->project, e);
     if (!m->project)
         return err_wrap(e, "the project");
-    m->run = mounts_real(m, m->o->run, e);
+    m->run = mounts_real(m, m->o->run, NULL);
     if (!m->run)
-        return err_wrap(e, "the folder of the run");
+        m->run = m->o->run;
     m->home = mounts_real(m, m->o->home, NULL);
     if (!m->home)
         m->home = m->o->home;

@@ -38,6 +38,7 @@ struct mount_op {
     const char *reason; /* for --dry-run: "the project", "git: hooks", "files.read" */
     bool protects;      /* the jail is stopped when this mount goes */
     bool create;        /* `to` is not on the host yet: mounts_prepare makes it, mounts_finish removes it */
+    bool make_from;     /* `from` is a folder of ours: mounts_prepare makes it where it is missing */
     bool directory;     /* what `create` makes; a file gets `text` */
 };
 
@@ -82,6 +83,16 @@ const char *mount_kind_id(enum mount_kind k);
 /* "[{"kind","to","from","reason","protects"}]" */
 void mounts_json(const struct mounts *m, struct json *j);
 
+/* "NAME=value" for the jail, ending with NULL, in `a`: what git has to know of its user (GIT_CONFIG_COUNT and
+ * its pairs), where caches and the agent's state are. */
+MUST_USE int mounts_environment(const struct mounts *m, struct arena *a, const char *const **ret,
+                                struct err *e);
+/* The variables by which a known agent logs in, ending with NULL; NULL where it is not known. */
+const char *const *mounts_agent_logins(const char *agent);
+/* Fills e for a path that was not found in the jail: whether it is outside, and the line that shows it.  -1.
+ */
+int mounts_explain_missing(const struct mounts *m, const char *path, struct err *e);
+
 MUST_USE int mounts_prepare(struct mounts *m, struct err *e);
 /* In a process with one thread that has CAP_SYS_ADMIN in its user namespace (network_enter leaves it). */
 MUST_USE int mounts_enter(struct mounts *m, struct err *e);
@@ -93,7 +104,20 @@ MUST_USE int mounts_watch(struct mounts *m, pid_t pid, struct err *e);
 /* -1 when a protecting mount has gone, with its name: end the jail at once.  0 also when pid is no more. */
 MUST_USE int mounts_check(const struct mounts *m, pid_t pid, struct err *e);
 
-/* After the jail has ended: removes from the host what mounts_prepare made there. */
+/* What a run leaves behind that somebody should look at: MOUNTS_NEW and MOUNTS_CHANGED: a file that programs
+ * outside run or obey (runs.def), detail says who; MOUNTS_REPOSITORY: a repository that was made inside,
+ * detail empty or what was done about it; MOUNTS_CONFIG: a change that git made to its private copy of
+ * `path`, as "+key=value" or "-key=value"; MOUNTS_KEPT: a private repository, now at `path`.  No control
+ * characters in either text. */
+enum mounts_finding { MOUNTS_NEW, MOUNTS_CHANGED, MOUNTS_REPOSITORY, MOUNTS_CONFIG, MOUNTS_KEPT };
+const char *mounts_finding_id(enum mounts_finding f);
+typedef void mounts_each_finding(void *ctx, enum mounts_finding f, const char *path, const char *detail);
+/* After the jail has ended, before mounts_finish.  A repository that was made inside and whose configuration
+ * would make git on the host run something is renamed to .git.disarmed: `git status` enters what the index
+ * calls a submodule. */
+MUST_USE int mounts_report(struct mounts *m, mounts_each_finding *each, void *ctx, struct err *e);
+/* After the jail has ended: removes from the host what mounts_prepare made there, and what is left in `run`.
+ */
 void mounts_finish(struct mounts *m);
 /* The same for runs that were killed; `state` as in the options.  Runs that still live keep theirs. */
 void mounts_sweep(const char *state);

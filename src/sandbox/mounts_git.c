@@ -175,8 +175,12 @@ static int cover_config(struct mounts *m, struct mount_git *g, struct err *e)
          *link = mounts_printf(m, e, "%s/config", inside);
     if (!outside || !inside || !link)
         return -1;
-    struct mount_op folder = {
-        .kind = MOUNT_WRITE, .to = inside, .from = outside, .fd = -1, .reason = "git: private configuration"};
+    struct mount_op folder = {.kind = MOUNT_WRITE,
+                              .to = inside,
+                              .from = outside,
+                              .fd = -1,
+                              .reason = "git: private configuration",
+                              .make_from = true};
     if (mounts_add(m, folder, e) < 0)
         return -1;
     struct mount_op *op = mounts_find(m, g->config);
@@ -240,6 +244,7 @@ static int add_private(struct mounts *m, const char *path, struct err *e)
         .from = from,
         .fd = -1,
         .reason = "git: new submodules, private",
+        .make_from = true,
         .protects = true,
         .create = !is_folder(path),
         .directory = true,
@@ -360,6 +365,7 @@ static int plan_no_git(struct mounts *m, const char *git, bool create, struct er
         .from = from,
         .fd = -1,
         .reason = "git: a new repository, private",
+        .make_from = true,
         .protects = true,
         .create = create,
         .directory = true,

@@ -16,7 +16,7 @@ struct mount_git {
 /* A file that programs outside run or obey, as it was at the start; see runs.def. */
 struct mount_seen {
     const char *path;
-    uint64_t inode, size;
+    uint64_t inode;
     int64_t changed_ns; /* ctime: a program in the jail cannot set it */
 };
 
@@ -30,6 +30,8 @@ struct mounts {
     size_t writable_count;
     struct mount_git gits[CAP_REPOSITORIES];
     size_t git_count;
+    struct mount_seen *seen;
+    size_t seen_count, seen_size;
     const char **arguments;
     uint64_t *watched; /* mount ids, one for each op; 0: not watched */
     int journal;       /* the locked file that names what was made on the host; -1 */
@@ -72,15 +74,22 @@ bool path_within(const char *path, const char *dir);
 MUST_USE int mounts_plan_system(struct mounts *m, struct err *e);
 MUST_USE int mounts_plan_files(struct mounts *m, struct err *e);
 MUST_USE int mounts_plan_command(struct mounts *m, struct err *e);
+MUST_USE int mounts_plan_home(struct mounts *m, struct err *e);
 MUST_USE int mounts_plan_kernel(struct mounts *m, struct err *e);
 MUST_USE int mounts_plan_texts(struct mounts *m, struct err *e);
 /* What needs protection below a folder that the jail sees: repositories, secrets, sockets, devices. */
 MUST_USE int mounts_plan_tree(struct mounts *m, const char *dir, struct err *e);
+/* Notes a file that runs.def lists, as it is now. */
+MUST_USE int mounts_note(struct mounts *m, const char *path, struct err *e);
 /* The repository whose work tree is dir: `.git` there is a directory, a file, a link, or (the project)
  * missing. */
 MUST_USE int mounts_plan_repository(struct mounts *m, const char *dir, struct err *e);
 /* A repository itself, wherever it lies; worktree: paths in its configuration start there; NULL. */
 MUST_USE int mounts_plan_git_dir(struct mounts *m, const char *git, const char *worktree, struct err *e);
+
+/* Moves what the jail made in private git folders to where it is kept. */
+MUST_USE int mounts_keep_repositories(struct mounts *m, mounts_each_finding *each, void *ctx, struct err *e);
+void mounts_remove_private(const struct mounts *m);
 
 /* Whether bubblewrap makes this one: /proc and /dev, and what lies on /proc. */
 bool mounts_of_bubblewrap(const struct mount_op *op);

@@ -209,11 +209,21 @@ static int give_away(const struct mounts *m, const char *path, struct err *e)
     return err_sys(e, "%s: cannot be given to uid %u", path, (unsigned)m->o->uid);
 }
 
+/* With the folders above it. */
 static int make_private(struct mounts *m, const char *path, struct err *e)
 {
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return err_sys(e, "%s: cannot make it", path);
-    return give_away(m, path, e);
+    char part[PATH_MAX];
+    for (const char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+        snprintf(part, sizeof part, "%.*s", (int)(slash ? slash - path : (ptrdiff_t)strlen(path)), path);
+        if (mkdir(part, 0700) == 0) {
+            if (give_away(m, part, e) < 0)
+                return -1;
+        } else if (errno != EEXIST) {
+            return err_sys(e, "%s: cannot make it", part);
+        }
+        if (!slash)
+            return 0;
+    }
 }
 
 static int copy_config(struct mounts *m, const struct mount_git *g, struct err *e)
@@ -228,21 +238,19 @@ static int copy_config(struct mounts *m, const struct mount_git *g, struct err *
     return give_away(m, path, e);
 }
 
-/* Folders of the run that are mounted somewhere in the jail. */
 static int make_folders(struct mounts *m, struct err *e)
 {
-    const char *git = mounts_printf(m, e, "%s/git", m->run);
-    if (!git || make_private(m, git, e) < 0)
-        return -1;
     for (size_t i = 0; i < m->count; i++) {
         struct mount_op *op = &m->ops[i];
-        if (op->kind != MOUNT_WRITE || op->fd >= 0 || !path_within(op->from, git))
+        if (!op->make_from)
             continue;
         if (make_private(m, op->from, e) < 0)
             return -1;
-        op->fd = mounts_open(AT_FDCWD, op->from);
+        const char *real = mounts_real(m, op->from, e);
+        op->fd = real ? mounts_open(AT_FDCWD, real) : -1;
         if (op->fd < 0)
             return err_sys(e, "%s: cannot open", op->from);
+        op->from = real;
     }
     for (size_t i = 0; i < m->git_count; i++)
         if (copy_config(m, &m->gits[i], e) < 0)
@@ -270,4 +278,5 @@ void mounts_finish(struct mounts *m)
         return;
     fd_auto_close(&m->journal); /* unlocks: it is now one of a run that has ended */
     sweep_one(dir, run_name(m));
+    mounts_remove_private(m);
 }

@@ -1,0 +1,86 @@
+/* The private folders of a run after its end: repositories that were made in them are kept, the rest goes. */
+#include "sandbox/mounts_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool has_content(const char *path)
+{
+    DIR *d = opendir(path);
+    int names = 0;
+    while (d && names < 3 && readdir(d)) /* . and .. */
+        names++;
+    if (d)
+        closedir(d);
+    return names == 3;
+}
+
+/* Folders were made by the jail: they may be deep, or closed to us. */
+static void remove_tree(int dir, const char *name, int depth)
+{
+    if (unlinkat(dir, name, 0) == 0 || errno != EISDIR || depth > CAP_TREE_DEPTH)
+        return;
+    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && fchmodat(dir, name, 0700, 0) == 0)
+        fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    for (struct dirent *entry; d && (entry = readdir(d));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            remove_tree(dirfd(d), entry->d_name, depth + 1);
+    if (d)
+        closedir(d);
+    else
+        fd_auto_close(&fd);
+    unlinkat(dir, name, AT_REMOVEDIR);
+}
+
+static bool is_repository(const struct mount_op *op)
+{
+    return op->make_from && (slice_ends(slice_str(op->from), SLICE(".init")) ||
+                             slice_ends(slice_str(op->from), SLICE(".modules")));
+}
+
+/* STATE/repositories/RUN.N: out of the project, so that nothing reads its configuration unasked. */
+static int keep_one(struct mounts *m, const struct mount_op *op, const char **ret_path, struct err *e)
+{
+    const char *run = strrchr(m->run, '/'), *name = strrchr(op->from, '/');
+    const char *folder = mounts_printf(m, e, "%s/repositories", m->state);
+    const char *path = mounts_printf(m, e, "%s/repositories%s.%s", m->state, run, name + 1);
+    if (!folder || !path)
+        return -1;
+    if ((mkdir(folder, 0700) < 0 && errno != EEXIST) || rename(op->from, path) < 0)
+        return err_sys(e, "%s: cannot be kept in %s", op->from, folder);
+    *ret_path = path;
+    return 0;
+}
+
+int mounts_keep_repositories(struct mounts *m, mounts_each_finding *each, void *ctx, struct err *e)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        const struct mount_op *op = &m->ops[i];
+        const char *path;
+        char detail[PATH_MAX + 128];
+        if (!is_repository(op) || !has_content(op->from))
+            continue;
+        if (keep_one(m, op, &path, e) < 0)
+            return -1;
+        snprintf(detail, sizeof detail, "made as %s, which stays private; to take its commits: git fetch %s",
+                 op->to, path);
+        each(ctx, MOUNTS_KEPT, path, detail);
+    }
+    return 0;
+}
+
+void mounts_remove_private(const struct mounts *m)
+{
+    AUTO_FD int run = open(m->run, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (run < 0)
+        return;
+    remove_tree(run, "git", 0);
+    remove_tree(run, "stage", 0);
+}
