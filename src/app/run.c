@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { CONFIG_BYTES = 64 << 10 };
@@ -28,7 +29,7 @@ struct run {
     struct supervisor *supervisor;
     struct jail jail;
     unsigned jail_id;
-    bool jail_added;
+    bool jail_added, mounts_made;
     struct run_session session;
     char id[RUN_ID_BYTES];
     char state[STATE_PATH_BYTES], log[PATH_MAX], private[PATH_MAX]; /* private: gone at the end */
@@ -36,7 +37,8 @@ struct run {
     struct files_given *given;
     uint32_t fail; /* test builds: 1 + the step that is to fail */
     unsigned findings;
-    bool ended; /* the supervisor has */
+    bool started; /* the command has */
+    bool ended;   /* the supervisor has */
     int status;
 };
 
@@ -64,6 +66,19 @@ static void read_test_hooks(struct run *r)
 
 /* --- before --- */
 
+/* Started as root, our state is where the command's user may not even look; what its mounts are made of must
+ * lie where that user may, and it alone. */
+static int make_shared_place(struct run *r, struct err *e)
+{
+    static const char above[] = "/run/exeat";
+    snprintf(r->private, sizeof r->private, "%s/%s", above, r->id);
+    if (mkdir(above, 0711) < 0 && errno != EEXIST)
+        return err_sys(e, "%s", above);
+    if (mkdir(r->private, 0700) < 0 || chown(r->private, r->plan.uid, r->plan.gid) < 0)
+        return err_sys(e, "%s", r->private);
+    return 0;
+}
+
 static int make_places(struct run *r, struct err *e)
 {
     char audit[PATH_MAX];
@@ -73,8 +88,12 @@ static int make_places(struct run *r, struct err *e)
         return err_set(e, "no randomness for the run's id");
     snprintf(audit, sizeof audit, "%s/audit", r->state);
     snprintf(r->log, sizeof r->log, "%s/audit/%s.jsonl", r->state, r->id);
+    if (folders_make(audit, e) < 0)
+        return -1;
+    if (r->plan.drop)
+        return make_shared_place(r, e);
     snprintf(r->private, sizeof r->private, "%s/runs/%s", r->state, r->id);
-    return folders_make(audit, e) < 0 || folders_make(r->private, e) < 0 ? -1 : 0;
+    return folders_make(r->private, e);
 }
 
 /* The configuration strips "./" of paths, and given texts are found by their path. */
@@ -143,12 +162,15 @@ static int start_supervisor(struct run *r, struct err *e)
     return supervisor_start(r->loop, &options, &r->supervisor, e);
 }
 
+/* What a run that was killed left on the host goes first: it would look like a part of the project. */
 static int plan_mounts(struct run *r, struct err *e)
 {
+    mounts_sweep(r->state);
     if (jail_test_failure(r->fail, JAIL_STEP_plan, e) < 0 ||
         run_plan_mounts(&r->plan, r->state, r->private, supervisor_trust(r->supervisor), e) < 0 ||
         mounts_prepare(r->plan.mounts, e) < 0)
         return jail_step_failed(JAIL_STEP_plan, e);
+    r->mounts_made = true;
     return 0;
 }
 
@@ -214,6 +236,32 @@ static void say_what_holds(const struct run *r)
 {
     if (policy_mode(supervisor_load(r->supervisor)->policies[0]) == POLICY_MONITOR)
         log_info("mode monitor: what the policy does not allow leaves all the same, and is recorded");
+}
+
+static void say_finding(void *arg, enum mounts_finding f, const char *path, const char *detail)
+{
+    const struct run *r = arg;
+    static const char *const texts[] = {
+        [MOUNTS_NEW] = "new, and run outside",
+        [MOUNTS_CHANGED] = "changed, and run outside",
+        [MOUNTS_REPOSITORY] = "a repository that was made inside",
+        [MOUNTS_CONFIG] = "git's configuration inside",
+        [MOUNTS_KEPT] = "the repository of this run is kept",
+    };
+    if (!r->o->quiet)
+        log_info("look at %s: %s%s%s", path, texts[f], detail[0] ? ": " : "", detail);
+}
+
+/* Also where nobody reads it: a repository that would run something on the host is made harmless here. */
+static void look_at_files(struct run *r)
+{
+    struct err e;
+    if (!r->mounts_made)
+        return;
+    if (r->started && mounts_report(r->plan.mounts, say_finding, r, &e) < 0)
+        log_error("what the command changed cannot be told: %s", e.text);
+    mounts_finish(r->plan.mounts);
+    r->mounts_made = false;
 }
 
 static void say_summary(const struct run *r)
@@ -287,6 +335,7 @@ static int run(struct run *r)
         wind_up(r);
         return status;
     }
+    r->started = true;
     loop_run(r->loop);
     if (!r->o->quiet)
         say_summary(r);
@@ -320,6 +369,7 @@ int run_command(const struct run_options *o)
     read_test_hooks(&r);
     int status = run(&r);
     jail_kill(&r.jail);
+    look_at_files(&r);
     remove_private(&r);
     supervisor_free(r.supervisor);
     run_plan_clear(&r.plan);

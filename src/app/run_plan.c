@@ -82,7 +82,8 @@ static int check_executable(const char *path)
     return access(path, X_OK) < 0 ? errno : 0;
 }
 
-/* As execvp(3), but relative folders of PATH do not count: what they hold is the project's word. */
+/* As execvp(3), but relative folders of PATH do not count: what they hold is the project's word; and a folder
+ * that may not be looked into has no command. */
 static int search_path(struct run_plan *p, const char *name, const char **ret)
 {
     const char *path = getenv("PATH");
@@ -97,7 +98,7 @@ static int search_path(struct run_plan *p, const char *name, const char **ret)
             *ret = full;
             return 0;
         }
-        if (result == EACCES)
+        if (result == EACCES && access(full, F_OK) == 0)
             why = EACCES;
         path += len + (path[len] == ':');
     }

@@ -34,6 +34,7 @@ UNIT_TESTS = \
 	%D%/test_proxy_snapshot \
 	%D%/test_proxy_tasks \
 	%D%/test_regex \
+	%D%/test_sandbox_agent \
 	%D%/test_sandbox_lockin \
 	%D%/test_tls_handshake \
 	%D%/test_tls_hello \
