@@ -63,7 +63,7 @@ int mounts_keep_repositories(struct mounts *m, mounts_each_finding *each, void *
 {
     for (size_t i = 0; i < m->count; i++) {
         const struct mount_op *op = &m->ops[i];
-        const char *path;
+        const char *path = NULL;
         char detail[PATH_MAX + 128];
         if (!is_repository(op) || !has_content(op->from))
             continue;
