@@ -4,6 +4,9 @@ exeatexamples_DATA = \
 	%D%/examples/exeat.yaml \
 	%D%/examples/policy.yaml
 
+# What a policy may say, for editors; held against the loader by tests/e2e/test_policy_schema.py.
+exeatdata_DATA = %D%/policy.schema.json
+
 # What a policy extends by name (policy/preset.h). To add one: a file, a line, a folder in tests/cases/presets.
 exeatpresetsdir = $(exeatdatadir)/presets
 exeatpresets_DATA = \
