@@ -32,7 +32,7 @@ struct raw {
         struct schema_item proxy_credentials;
     } upstream;
     struct {
-        uint64_t head_size, connections_per_task, connections_per_source, task_heads;
+        uint64_t head_size, connections_per_task, connections_per_source, task_heads, task_records;
         struct policy_limits task;
     } limits;
     struct {
@@ -130,6 +130,8 @@ static const struct schema_key limits_keys[] = {
      offsetof(struct raw, limits.connections_per_source) - offsetof(struct raw, limits), .min = 1,
      .max = 1000000},
     {"task", limits_read, offsetof(struct raw, limits.task) - offsetof(struct raw, limits)},
+    {"task_records", schema_size, offsetof(struct raw, limits.task_records) - offsetof(struct raw, limits),
+     .min = 1u << 20},
     {"task_heads", schema_size, offsetof(struct raw, limits.task_heads) - offsetof(struct raw, limits)},
 };
 static const struct schema limits_schema = {.what = "limits",
@@ -474,6 +476,13 @@ static void make_paths(struct maker *m, const struct raw *raw)
     c->upstream.ca_file = path_of(m, raw->upstream.ca_file);
 }
 
+/* One of several tasks may fill a half of what the log holds before it begins anew, in a day. */
+static uint64_t fair_share(const struct raw *raw)
+{
+    uint64_t files = raw->audit.keep + 1;
+    return raw->tasks.count > 1 && raw->audit.rotate < UINT64_MAX / files ? raw->audit.rotate * files / 2 : 0;
+}
+
 static void make(struct maker *m, const struct raw *raw)
 {
     struct config *c = m->c;
@@ -489,6 +498,7 @@ static void make(struct maker *m, const struct raw *raw)
         .connections_per_source = (unsigned)raw->limits.connections_per_source,
         .task = raw->limits.task,
         .task_heads = raw->limits.task_heads,
+        .task_records = raw->limits.task_records ? raw->limits.task_records : fair_share(raw),
     };
     make_times(c, raw);
     make_paths(m, raw);

@@ -21,6 +21,9 @@ struct config_listen {
 /* What the operator says about the mode of a task, over the policy's own word. */
 enum config_mode { CONFIG_MODE_POLICY, CONFIG_MODE_ENFORCE, CONFIG_MODE_MONITOR };
 
+/* Whether a changed policy file is read by itself, or only when asked for (SIGHUP, `exeat reload`). */
+enum config_reload { CONFIG_RELOAD_WATCH, CONFIG_RELOAD_SIGNAL };
+
 struct config_task {
     const char *name;
     const char *policy; /* path */
@@ -52,6 +55,7 @@ struct config {
         const char *cert, *key;
     } ca;
     enum proxy_blocked_connect blocked_connect;
+    enum config_reload reload;
     struct {
         const char *ca_file; /* NULL: none */
         struct fetch_override *resolve;

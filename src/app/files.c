@@ -59,7 +59,8 @@ static int pack_file(struct packer *p, enum bundle_kind kind, const char *path, 
 {
     AUTO_BUF text = BUF_INIT(max);
     struct err why;
-    if (read_text(p->source, path, &text, &why) < 0)
+    bool alone = kind == BUNDLE_POLICY && p->source->alone && !find_given(p->source, path);
+    if ((alone ? io_read_file_alone(path, &text, &why) : read_text(p->source, path, &text, &why)) < 0)
         return problems_add(p->problems, line, column, "%s", why.text);
     int result = bundle_append(p->out, kind, path, buf_slice(&text), &why);
     if (kind == BUNDLE_POLICY)
@@ -155,7 +156,7 @@ int files_pack(const struct files_source *source, struct err *e)
         return -1;
     if (config->has_tokens)
         warn_if_readable(source, source->config);
-    const struct texts_source from = {.given = source->given, .given_count = source->given_count};
+    const struct texts_source from = {.given = source->given, .given_count = source->given_count, .alone = source->alone};
     AUTO(texts) *texts = NULL;
     if (texts_new(&from, &texts, e) < 0)
         return -1;

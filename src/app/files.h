@@ -9,6 +9,7 @@ struct files_source {
     const char *config; /* path, or the name of a given text */
     const struct files_given *given;
     size_t given_count;
+    bool alone;              /* policies are no links and have one (base/io.h) */
     problem_report *report;  /* every error, with its place */
     problem_report *warning; /* what deserves a look: a secret that everybody can read; may be NULL */
     void *arg;

@@ -8,6 +8,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/bundle.h \
 	%D%/cafiles.c \
 	%D%/cafiles.h \
+	%D%/carotate.c \
+	%D%/carotate.h \
 	%D%/config.c \
 	%D%/config.h \
 	%D%/config_proxy.c \
@@ -19,6 +21,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/env.h \
 	%D%/env_print.c \
 	%D%/env_print.h \
+	%D%/file_watch.c \
+	%D%/file_watch.h \
 	%D%/files.c \
 	%D%/files.h \
 	%D%/folders.c \
@@ -46,6 +50,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/registries_toml.c \
 	%D%/registries_xml.c \
 	%D%/registries_yaml.c \
+	%D%/reload_socket.c \
+	%D%/reload_socket.h \
 	%D%/role.c \
 	%D%/role.h \
 	%D%/run.c \

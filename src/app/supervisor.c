@@ -1,11 +1,13 @@
 #include "app/supervisor_internal.h"
 
+#include "app/carotate.h"
 #include "app/folders.h"
 #include "app/notify.h"
 #include "audit/inflight.h"
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "tls/roots.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -48,7 +50,7 @@ static unsigned count_cores(void)
  * command itself, and a broken configuration never reaches the proxy. */
 int supervisor_read_configuration(struct supervisor *s, struct load **ret, struct err *e)
 {
-    AUTO_FD int fd = files_pack(&s->o.files, e);
+    AUTO_FD int fd = files_pack(&s->files, e);
     AUTO(bundle) *bundle = NULL;
     if (fd < 0 || bundle_open(fd, &bundle, e) < 0 ||
         load_bundle(bundle, LOAD_CHECK, s->o.files.report, s->o.files.arg, ret, e) < 0)
@@ -79,9 +81,17 @@ int supervisor_write_trust(struct supervisor *s, struct slice ca_pem, int bundle
 {
     const char *folder = s->o.trust_dir ? s->o.trust_dir : s->load->config->state;
     AUTO(bundle) *bundle = NULL;
-    if (bundle_open(bundle_fd, &bundle, e) < 0 || trustfiles_paths(folder, &s->trust, e) < 0)
+    AUTO_BUF others = BUF_INIT(2 * ROOTS_BYTES_MAX);
+    if (!s->o.ephemeral_ca && carotate_read_former(s->load->config->ca.cert, &others, e) < 0)
         return -1;
-    return trustfiles_write(folder, ca_pem, bundle_find(bundle, BUNDLE_ROOTS, NULL, NULL), e);
+    if (bundle_fd < 0 && roots_read_system(&others, e) < 0)
+        return -1;
+    if (bundle_fd >= 0 && (bundle_open(bundle_fd, &bundle, e) < 0 ||
+                           buf_append(&others, bundle_find(bundle, BUNDLE_ROOTS, NULL, NULL)) < 0))
+        return err_wrap(e, "the system's roots");
+    if (trustfiles_paths(folder, &s->trust, e) < 0)
+        return -1;
+    return trustfiles_write(folder, ca_pem, buf_slice(&others), e);
 }
 
 /* The keeper is ready: *ret_ca is its certificate, in `text`; the key of its seals is kept. */
@@ -154,7 +164,7 @@ static int start(struct supervisor *s, struct err *e)
     if (open_places(s, e) < 0 || launch(s, bundle, e) < 0)
         return -1;
     watch(s);
-    return 0;
+    return supervisor_hear(s, e);
 }
 
 int supervisor_start(struct loop *loop, const struct supervisor_options *o, struct supervisor **ret,
@@ -164,6 +174,7 @@ int supervisor_start(struct loop *loop, const struct supervisor_options *o, stru
     if (!s)
         return err_set(e, "no memory");
     s->o = *o;
+    s->files = o->files;
     s->loop = loop;
     list_init(&s->jails);
     s->audit_dir = s->inflight = -1;
@@ -177,6 +188,7 @@ void supervisor_free(struct supervisor *s)
 {
     if (!s)
         return;
+    supervisor_hear_no_more(s);
     if (s->watching) {
         loop_deadline_clear(&s->save);
         loop_io_stop(&s->proxy_io);

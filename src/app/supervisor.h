@@ -18,6 +18,7 @@ struct supervisor_options {
     struct files_source files; /* lives as long as the supervisor */
     const char *run;           /* id of this run in every record; NULL: made here */
     bool ephemeral_ca;         /* in the keeper's memory, not on disk */
+    const char *project;       /* of a run: what `exeat reload` finds it by; NULL: of the daemon */
     const char *trust_dir;     /* where the trust files go; NULL: the state folder */
     /* Called once, from the loop, when the proxy has ended. */
     void (*ended)(void *arg, enum supervisor_end end);
@@ -49,6 +50,10 @@ const char *supervisor_run(const struct supervisor *s);
 const char *supervisor_seal_key(const struct supervisor *s);
 /* After `ended` with SUPERVISOR_STOPPED: the last record of the log. */
 void supervisor_head(const struct supervisor *s, uint64_t *ret_seq, char ret_hash[65]);
+
+/* "exeat CA host 2026-11-21", and how long such a CA is good for. */
+enum { SUPERVISOR_CA_NAME_BYTES = 128, SUPERVISOR_CA_DAYS = 825 };
+void supervisor_name_ca(char ret[SUPERVISOR_CA_NAME_BYTES]);
 
 /* "20261121T080000Z-k3x9qd": start time and six random characters. */
 enum { RUN_ID_BYTES = 24 };

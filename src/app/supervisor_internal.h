@@ -1,7 +1,9 @@
 /* Shared by the supervisor's own files. */
 #pragma once
 #include "app/budget_store.h"
+#include "app/file_watch.h"
 #include "app/ipc.h"
+#include "app/reload_socket.h"
 #include "app/role.h"
 #include "app/seal_keys.h"
 #include "app/supervisor.h"
@@ -22,6 +24,11 @@ struct supervisor {
     struct load *load;    /* in force */
     struct load *pending; /* sent to the proxy, not confirmed yet */
     bool reload_again;    /* asked for while one was pending */
+    struct files_source files;       /* what is read at the next reload */
+    struct trust_record *given_texts; /* a run's, from `exeat reload`; NULL: those of the start */
+    struct files_given *given;        /* the configuration, and those */
+    struct reload_socket *orders;
+    struct file_watch *watch; /* NULL: policy files are not watched */
     struct listeners listeners;
     unsigned workers;
     int audit_dir;
@@ -57,10 +64,14 @@ bool supervisor_read(struct supervisor *s, int timeout_ms);
 MUST_USE int supervisor_read_configuration(struct supervisor *s, struct load **ret, struct err *e);
 /* The keeper is ready: *ret_ca is its certificate, in `text`; the key of its seals is kept. */
 MUST_USE int supervisor_await_keeper(struct supervisor *s, struct buf *text, struct slice *ret_ca, struct err *e);
+/* The trust files, with the system's roots of the bundle; -1: read anew. */
 MUST_USE int supervisor_write_trust(struct supervisor *s, struct slice ca_pem, int bundle_fd, struct err *e);
 void supervisor_keeper_ended(struct loop_child *child, int status);
 /* supervisor_reload.c */
 MUST_USE int supervisor_tell_proxy(struct supervisor *s, enum ipc_type type, struct slice text, const int *fd);
+/* Once it serves: orders from outside, and the watch of policy files. */
+MUST_USE int supervisor_hear(struct supervisor *s, struct err *e);
+void supervisor_hear_no_more(struct supervisor *s);
 /* The proxy's answer to a reload. */
 void supervisor_reloaded(struct supervisor *s, const struct ipc_message *m);
 /* jailnet.c */

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { START_TIMEOUT_MS = 60000, CA_DAYS = 825, CA_RUN_DAYS = 7, SIGNATURES_PER_SECOND = 200 };
+enum { START_TIMEOUT_MS = 60000, CA_RUN_DAYS = 7, SIGNATURES_PER_SECOND = 200 };
 
 size_t keeper_sockets(const struct supervisor *s)
 {
@@ -43,23 +43,23 @@ static int make_sockets(size_t count, int *ret_keeper, int *ret_worker, struct e
 }
 
 /* "exeat CA host 2026-11-21" */
-static void name_ca(char *ret, size_t size)
+void supervisor_name_ca(char ret[SUPERVISOR_CA_NAME_BYTES])
 {
     char host[128] = "localhost";
     struct tm tm;
     time_t now = time(NULL);
     if (gethostname(host, sizeof host - 1) < 0 || !gmtime_r(&now, &tm)) {
-        snprintf(ret, size, "exeat CA");
+        snprintf(ret, SUPERVISOR_CA_NAME_BYTES, "exeat CA");
         return;
     }
     host[40] = '\0'; /* a common name has at most 64 characters (RFC 5280, ub-common-name) */
-    snprintf(ret, size, "exeat CA %s %04d-%02d-%02d", host, tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
+    snprintf(ret, SUPERVISOR_CA_NAME_BYTES, "exeat CA %s %04d-%02d-%02d", host, tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
 }
 
 static int send_keeper_setup(struct supervisor *s, const int *sockets, struct err *e)
 {
     const struct config *c = s->load->config;
-    struct ipc_keeper_setup setup = {.days = s->o.ephemeral_ca ? CA_RUN_DAYS : CA_DAYS,
+    struct ipc_keeper_setup setup = {.days = s->o.ephemeral_ca ? CA_RUN_DAYS : SUPERVISOR_CA_DAYS,
                                      .per_second = SIGNATURES_PER_SECOND,
                                      .sockets = (uint32_t)keeper_sockets(s),
                                      .ephemeral = s->o.ephemeral_ca};
@@ -67,7 +67,7 @@ static int send_keeper_setup(struct supervisor *s, const int *sockets, struct er
     int fds[IPC_FDS_MAX];
     size_t count = 0;
     snprintf(setup.version, sizeof setup.version, "%s", version_text());
-    name_ca(setup.common_name, sizeof setup.common_name);
+    supervisor_name_ca(setup.common_name);
     if (!s->o.ephemeral_ca) {
         if (cafiles_open(c->ca.cert, c->ca.key, &files, e) < 0)
             return -1;

@@ -69,7 +69,7 @@ static int read_file(struct texts *t, const char *name, struct buf *text, struct
         return err_set(e, "%s: was not there when this started, and is not read now", name);
     if (join(t->from.base ? t->from.base : "", name, "", path, e) < 0)
         return -1;
-    return io_read_file(path, text, e);
+    return t->from.alone ? io_read_file_alone(path, text, e) : io_read_file(path, text, e);
 }
 
 static int read_preset(const char *name, struct buf *text, struct err *e)

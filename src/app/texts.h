@@ -16,6 +16,7 @@ struct texts_source {
     const char *base; /* folder that the names of files start from; NULL: the working directory */
     const struct files_given *given;
     size_t given_count;
+    bool alone;      /* files are no links and have one (base/io.h) */
     bool only_given; /* files are read from nowhere else: nothing is read again that was read and judged */
 };
 

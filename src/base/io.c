@@ -41,15 +41,27 @@ int io_read_all(int fd, const char *name, struct buf *ret, struct err *e)
     }
 }
 
-int io_read_file(const char *path, struct buf *ret, struct err *e)
+static int read_file(const char *path, bool alone, struct buf *ret, struct err *e)
 {
-    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (alone ? O_NOFOLLOW : 0));
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0)
         return err_sys(e, "%s: cannot open", path);
     if (!S_ISREG(st.st_mode))
         return err_set(e, "%s: not a regular file", path);
+    if (alone && st.st_nlink != 1)
+        return err_set(e, "%s: has several links (hard links)", path);
     return io_read_all(fd, path, ret, e);
+}
+
+int io_read_file(const char *path, struct buf *ret, struct err *e)
+{
+    return read_file(path, false, ret, e);
+}
+
+int io_read_file_alone(const char *path, struct buf *ret, struct err *e)
+{
+    return read_file(path, true, ret, e);
 }
 
 int io_write_all(int fd, struct slice s)

@@ -7,6 +7,8 @@
 MUST_USE int io_read_all(int fd, const char *name, struct buf *ret, struct err *e);
 /* Opens a regular file for reading (O_CLOEXEC) and reads all of it. */
 MUST_USE int io_read_file(const char *path, struct buf *ret, struct err *e);
+/* The same of a file that has one link and is none: nobody who may write elsewhere can have chosen its text. */
+MUST_USE int io_read_file_alone(const char *path, struct buf *ret, struct err *e);
 /* write(2) until everything is out; EINTR is repeated. */
 MUST_USE int io_write_all(int fd, struct slice s);
 /* Writes path.tmp, fsyncs, renames over path. */

@@ -1,4 +1,5 @@
-/* exeat ca: show and export the certificate authority. */
+/* exeat ca: show, export and replace the certificate authority. */
+#include "app/carotate.h"
 #include "app/config.h"
 #include "base/clock.h"
 #include "base/io.h"
@@ -6,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/daemon_config.h"
 #include "cli/options.h"
+#include "cli/reload_call.h"
 #include "tls/describe.h"
 #include "tls/roots.h"
 
@@ -28,11 +30,15 @@ static const struct option_row rows[] = {
 };
 
 static const struct option_usage usage = {
-    .synopsis = "exeat ca show [OPTION]...\n       exeat ca export [--bundle] [OPTION]...",
+    .synopsis = "exeat ca show [OPTION]...\n       exeat ca export [--bundle] [OPTION]...\n"
+                "       exeat ca rotate [OPTION]...",
     .about =
         "show prints whose certificate the proxy signs with, how long it is valid, and its SHA-256 fingerprint.\n"
         "export prints the certificate as PEM: give it to programs that shall use the proxy. The private key\n"
-        "is never printed. The CA is made when `exeat proxy` first starts with a configuration.",
+        "is never printed. The CA is made when `exeat proxy` first starts with a configuration.\n"
+        "rotate makes a new one and lets a running proxy sign with it. The former certificate stays in the bundle\n"
+        "of trust files (CERT.old), so that what was signed with it is still trusted; programs that hold the\n"
+        "former certificate alone must be started anew. Remove CERT.old when none is left.",
     .rows = rows,
     .count = ARRAY_LEN(rows),
 };
@@ -113,14 +119,25 @@ static int export(struct slice pem, bool bundle)
     return EXIT_OK;
 }
 
+static int rotate(const struct config *config)
+{
+    struct err e = {0};
+    if (carotate(config->ca.cert, config->ca.key, &e) < 0)
+        return complain(&e);
+    int status = reload_call("ca", config->state, RELOAD_KEEPER, slice_str(NULL), &e);
+    if (status == RELOAD_NOBODY)
+        printf("there is a new CA; no proxy runs with this configuration, so the next start signs with it\n");
+    else if (status < 0)
+        return complain(&e);
+    return status > 0 && status != RELOAD_NOBODY ? EXIT_ERROR : EXIT_OK;
+}
+
 static int check_words(const struct ca_options *o, int count, char **words)
 {
     if (count == 0)
-        return options_wrong("ca", "say what: show or export");
-    if (strcmp(words[0], "rotate") == 0)
-        return options_wrong("ca", "`ca rotate` is not available in this version yet");
-    if (strcmp(words[0], "show") != 0 && strcmp(words[0], "export") != 0)
-        return options_wrong("ca", "there is no `ca %s`; there is show and export", words[0]);
+        return options_wrong("ca", "say what: show, export or rotate");
+    if (strcmp(words[0], "show") != 0 && strcmp(words[0], "export") != 0 && strcmp(words[0], "rotate") != 0)
+        return options_wrong("ca", "there is no `ca %s`; there is show, export and rotate", words[0]);
     if (count > 1)
         return options_wrong("ca", "one word too many: %s", words[1]);
     if (o->bundle && strcmp(words[0], "export") != 0)
@@ -145,6 +162,8 @@ int cmd_ca(int argc, char **argv)
     AUTO_BUF pem = BUF_INIT(CA_BYTES_MAX);
     if (daemon_config_load("ca", o.config, &config) < 0)
         return EXIT_ERROR;
+    if (strcmp(argv[first], "rotate") == 0)
+        return rotate(config);
     if (read_certificate(config, &pem, &facts, &e) < 0)
         return complain(&e);
     return strcmp(argv[first], "show") == 0 ? show(config->ca.cert, &facts, o.json)

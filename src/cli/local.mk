@@ -10,6 +10,7 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/cmd_log.c \
 	%D%/cmd_policy.c \
 	%D%/cmd_proxy.c \
+	%D%/cmd_reload.c \
 	%D%/cmd_run.c \
 	%D%/cmd_trust.c \
 	%D%/cmd_why.c \
@@ -41,6 +42,8 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/project.c \
 	%D%/project.h \
 	%D%/project_policy.c \
+	%D%/reload_call.c \
+	%D%/reload_call.h \
 	%D%/trust_prompt.c \
 	%D%/trust_prompt.h
 
@@ -57,6 +60,7 @@ man1_PAGES = \
 	%D%/man/exeat-log.1 \
 	%D%/man/exeat-policy.1 \
 	%D%/man/exeat-proxy.1 \
+	%D%/man/exeat-reload.1 \
 	%D%/man/exeat-run.1 \
 	%D%/man/exeat-trust.1 \
 	%D%/man/exeat-why.1

@@ -43,6 +43,8 @@ struct project_policy {
  * `dir` (--rw DIR) names the project; NULL: that of the working directory.
  * All errors are exit 125.  What a person must know (no policy) is printed. */
 MUST_USE int project_policy_for_run(const char *policy, const char *dir, struct project_policy *ret, struct err *e);
+/* Whether the project's own policy, as it was read, may take effect: asks as above where that is not known. */
+MUST_USE int project_policy_check_trust(const struct project_policy *p, struct err *e);
 void project_policy_clear(struct project_policy *p);
 
 /* Reads the file that --policy names, or (NULL) the project's own, and what it extends.  `dir` as above.

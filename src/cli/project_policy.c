@@ -167,7 +167,7 @@ static int ask(const struct project_policy *p, const struct trust_record *before
     return trust_write(p->project.policy, p->files, p->file_count, e);
 }
 
-static int check_trust(const struct project_policy *p, struct err *e)
+int project_policy_check_trust(const struct project_policy *p, struct err *e)
 {
     AUTO(trust_record) *record = NULL;
     if (trust_read(p->project.policy, &record, e) < 0)
@@ -181,7 +181,7 @@ int project_policy_for_run(const char *policy, const char *dir, struct project_p
     int found = project_policy_read(policy, dir, &p, e);
     if (found < 0)
         return -1;
-    if (project_check_place(&p.project, e) < 0 || (found == 0 && !policy && check_trust(&p, e) < 0)) {
+    if (project_check_place(&p.project, e) < 0 || (found == 0 && !policy && project_policy_check_trust(&p, e) < 0)) {
         project_policy_clear(&p);
         return -1;
     }
