@@ -4,6 +4,7 @@
 #include "proxy/client.h"
 #include "proxy/exchange.h"
 #include "proxy/jail.h"
+#include "proxy/sources.h"
 #include "proxy/tunnel.h"
 
 #include <assert.h>
@@ -73,6 +74,7 @@ void conn_close(struct conn *c, bool abort)
     close(TAKE_FD(c->stream.fd));
     if (c->task)
         task_connection_end(c->task);
+    source_end(TAKE(c->source));
     list_remove(&c->node);
     list_insert(&c->worker->graveyard, &c->node);
 }
@@ -294,6 +296,8 @@ int conn_new(const struct listener *l, int fd, const struct fetch_address *peer)
     conn_timer(c, TIMER_IDLE, snapshot_timeouts(w->snapshot)->head);
     if (l->jail)
         enter_jail(c, l);
+    else if (!(c->source = sources_begin(w->sources, peer, snapshot_limits(w->snapshot)->connections_per_source)))
+        request_refuse_unread(c, REASON_TOO_MANY_CONNECTIONS, "this address has too many connections open");
     conn_pump(c);
     return 0;
 }

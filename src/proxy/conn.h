@@ -49,6 +49,7 @@ struct conn {
 
     /* Who this connection belongs to: fixed by its first credential. */
     struct task_state *task; /* NULL before; counted in task->connections */
+    struct source *source;   /* NULL: not counted (of a jail, or too many) */
 
     /* Accepted in a jail: what comes is its task's, without a token.  Else NULL. */
     struct jail *jail;

@@ -151,6 +151,10 @@ bool exchange_commit_step(struct conn *c)
 static void queue_record(struct exchange *x)
 {
     struct worker *w = x->conn->worker;
+    if (x->unrecorded) {
+        x->ticket_state = TICKET_WRITTEN;
+        return;
+    }
     struct audit_event ev = event_of(x, x->kind);
     bool queued = audit_queue(w->audit, &ev, &x->ticket) == 0;
     x->ticket_state = queued ? TICKET_PENDING : TICKET_FAILED;
@@ -219,6 +223,7 @@ static void answer_block_page(struct exchange *x, enum reason reason)
     buf_clear(&c->out);
     if (x->mute) {
         c->cut = true;
+        x->outcome = x->tunnel == TUNNEL_OPEN ? "aborted" : NULL;
         exchange_complete(x);
         return;
     }
@@ -248,8 +253,27 @@ void exchange_fail(struct exchange *x, enum reason reason, const char *detail)
     exchange_complete(x);
 }
 
+/* Nothing of it has left, and its task has written more of blocks than it may: the others need the log too.  Who
+ * has not said which task it is gets the same answer as ever. */
+static void count_block(struct exchange *x, enum reason *reason, const char **detail)
+{
+    struct task_table *tasks = x->conn->worker->tasks;
+    struct task_state *s = x->conn->task ? x->conn->task : task_table_get(tasks, SLICE(""));
+    if (x->unrecorded || x->slot || *reason == REASON_AUDIT_UNAVAILABLE || !s ||
+        task_blocked_record(s, clock_mono_ns()))
+        return;
+    x->unrecorded = true;
+    atomic_fetch_add_explicit(&s->unrecorded, 1, memory_order_relaxed);
+    if (!x->conn->task)
+        return;
+    *reason = REASON_REQUEST_RATE;
+    *detail = "the task's audit budget is spent";
+    x->retry_after = 1;
+}
+
 void exchange_refuse(struct exchange *x, enum reason reason, const char *detail)
 {
+    count_block(x, &reason, &detail);
     x->blocked = true;
     x->verdict.would_block = false;
     exchange_fail(x, reason, detail);
@@ -258,6 +282,8 @@ void exchange_refuse(struct exchange *x, enum reason reason, const char *detail)
 /* Nobody waits for an answer: the record is queued without a ticket. */
 void exchange_abandoned(struct exchange *x)
 {
+    if (x->unrecorded)
+        return;
     x->outcome = "aborted";
     set_detail(x, "the client closed the connection");
     struct audit_event ev = event_of(x, x->kind);

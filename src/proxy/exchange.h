@@ -28,6 +28,7 @@ struct exchange {
     struct verdict verdict;
     enum reason reason;
     bool blocked;      /* the record's verdict */
+    bool unrecorded;   /* its task's audit budget is spent: it is only counted */
     bool mute;         /* captured, and waiting for TLS: nothing that we could say would be understood */
     bool wants_json;   /* Accept: application/json */
     bool head_request; /* the answer has no body */
@@ -79,12 +80,16 @@ void exchange_free(struct exchange *x);
 /* A request whose head was parsed (worker->request): finds out who asks and what for, judges, and starts
  * or refuses it (request.c). */
 void request_begin(struct conn *c);
+/* Refuses what was not read, or cannot be: the connection ends with the answer. */
+void request_refuse_unread(struct conn *c, enum reason reason, const char *detail);
 /* A new snapshot is in force: an exchange that it does not allow is cut (design: Judged first). */
 void request_judge_again(struct exchange *x, const struct proxy_snapshot *snapshot);
 /* A CONNECT (intercept.c). */
 void intercept_connect(struct exchange *x, const struct h1_request *r);
 /* x->target names host and port, and the connection is its task's: judged, then terminated or refused. */
 void intercept_open(struct exchange *x, const struct snapshot_task *t);
+/* The answer to a CONNECT that is let in; -1: the client does not take it. */
+MUST_USE int intercept_say_established(struct conn *c);
 /* Who asks, for a request on the explicit proxy's own connection: 0, or the exchange is refused already. */
 MUST_USE int request_identify(struct exchange *x, const struct h1_request *r,
                               const struct snapshot_task **ret_task);
@@ -111,6 +116,8 @@ void exchange_record_open(struct exchange *x);
 /* upstream.c */
 /* What the rule that decided wants of a connection to x->target. */
 struct fetch_want upstream_want_of(struct exchange *x);
+/* Whether the connection in use may stay under another rule: NULL, or what its peer is. */
+const char *upstream_forbids(const struct exchange *x, const struct policy_rule *rule);
 /* A new connection is the exchange's from here on. */
 void upstream_attach(struct exchange *x, struct fetch_conn *up);
 /* The reason of a fetch that failed, answered as such. */

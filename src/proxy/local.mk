@@ -34,6 +34,8 @@ noinst_LIBRARIES += %D%/libproxy.a
 	%D%/settings.h \
 	%D%/snapshot.c \
 	%D%/snapshot.h \
+	%D%/sources.c \
+	%D%/sources.h \
 	%D%/states.def \
 	%D%/stream.c \
 	%D%/stream.h \

@@ -2,6 +2,7 @@
 
 #include "proxy/dns_names.h"
 #include "proxy/jail.h"
+#include "proxy/sources.h"
 #include "proxy/worker.h"
 
 #include <stdatomic.h>
@@ -11,6 +12,7 @@
 struct proxy {
     struct tls_key *leaf;
     struct task_table *tasks;
+    struct sources *sources;
     _Atomic unsigned busy; /* workers that still have connections */
     void (*drained)(void *arg);
     void *arg;
@@ -28,7 +30,8 @@ int proxy_new(const struct proxy_setup *setup, struct proxy **ret, struct err *e
     p->arg = setup->arg;
     p->busy = setup->workers;
     p->tasks = task_table_new();
-    int failed = p->tasks ? tls_key_new(&p->leaf, e) : err_set(e, "no memory for the tasks");
+    p->sources = sources_new();
+    int failed = p->tasks && p->sources ? tls_key_new(&p->leaf, e) : err_set(e, "no memory for the tasks");
     if (!failed)
         failed = fetch_prepare(e);
     while (!failed && p->count < setup->workers) {
@@ -36,6 +39,7 @@ int proxy_new(const struct proxy_setup *setup, struct proxy **ret, struct err *e
         w->index = p->count++;
         w->proxy = p;
         w->tasks = p->tasks;
+        w->sources = p->sources;
         failed = worker_init(w, setup, p->leaf, e);
     }
     if (failed) {
@@ -176,6 +180,7 @@ void proxy_stop(struct proxy *p)
     for (size_t i = 0; i < PROXY_JAILS_MAX; i++)
         jail_free(p->jails[i]);
     task_table_free(p->tasks);
+    sources_free(p->sources);
     tls_key_free(p->leaf);
     free(p);
 }

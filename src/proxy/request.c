@@ -9,11 +9,11 @@
 
 #include <stdio.h>
 
-enum { READ_BYTES = 16 << 10, TOKEN_MAX = 512, RAW_URL_MAX = 2048 };
+enum { READ_BYTES = 16 << 10, TOKEN_MAX = 512, RAW_URL_MAX = 2048, RECORD_BYTES = 700 };
 
 /* --- reading the head --- */
 
-static void refuse_head(struct conn *c, enum reason reason, const char *detail)
+void request_refuse_unread(struct conn *c, enum reason reason, const char *detail)
 {
     struct exchange *x = exchange_new(c, AUDIT_REQUEST);
     if (!x) {
@@ -52,7 +52,7 @@ static bool parse_head(struct conn *c)
     c->head_seen = 0;
     c->followed = got > 0 && consumed < buf_len(&c->in);
     if (got < 0) {
-        refuse_head(c, reason_of_fault(problem.fault), problem.detail);
+        request_refuse_unread(c, reason_of_fault(problem.fault), problem.detail);
         return true;
     }
     request_begin(c);
@@ -74,7 +74,7 @@ bool head_step(struct conn *c)
     if (buf_len(&c->in) > c->head_seen && parse_head(c))
         return true;
     if (c->client_late) {
-        refuse_head(c, REASON_HEAD_TIMEOUT, NULL);
+        request_refuse_unread(c, REASON_HEAD_TIMEOUT, NULL);
         return true;
     }
     if (!c->readable && !stream_has_pending(&c->stream))
@@ -365,6 +365,8 @@ void request_judge_again(struct exchange *x, const struct proxy_snapshot *snapsh
         x->body_max = policy_rule_body_max(now.rule);
     if (now.kind != VERDICT_ALLOW)
         exchange_refuse(x, now.reason, "the policy in force now does not allow it any longer");
+    else if (upstream_forbids(x, now.rule))
+        exchange_refuse(x, REASON_ADDRESS_BLOCKED, "the policy in force now does not let it go to this address");
     else if (x->request_body.total > x->body_max)
         exchange_refuse(x, REASON_BODY_TOO_LARGE, "the policy in force now allows less");
     else if (!charge_again(x, t->charges, now.rule) && !x->request_done)
@@ -409,6 +411,19 @@ static void start(struct exchange *x, const struct h1_request *r)
     upstream_begin(x, false);
 }
 
+/* Each request has a record, whatever its verdict: one task must not push the others' out of the log. */
+static int fill_log(struct exchange *x)
+{
+    struct task_state *s = x->conn->task;
+    uint64_t bytes = RECORD_BYTES + x->url.len;
+    if (task_record(s, clock_mono_ns(), bytes, snapshot_limits(x->snapshot)->task_records))
+        return 0;
+    x->unrecorded = true;
+    atomic_fetch_add_explicit(&s->unrecorded, 1, memory_order_relaxed);
+    exchange_refuse(x, REASON_REQUEST_RATE, "the task's share of the log is full");
+    return -1;
+}
+
 void request_begin(struct conn *c)
 {
     const struct h1_request *r = &c->worker->request;
@@ -442,6 +457,6 @@ void request_begin(struct conn *c)
         exchange_refuse(x, REASON_AUDIT_UNAVAILABLE, NULL);
         return;
     }
-    if (judge(x, r, t) == 0)
+    if (fill_log(x) == 0 && judge(x, r, t) == 0)
         start(x, r);
 }

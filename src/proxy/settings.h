@@ -18,7 +18,7 @@ struct proxy_limits {
     unsigned connections_per_source; /* default 10000: open ones of one client address (IPv6: of one /64) */
     struct policy_limits task;     /* a ceiling for each task's own `limits`; default: none */
     uint64_t task_heads;           /* for a task's life, where nothing limits uploads; 0: none (default) */
-    uint64_t task_records;         /* bytes of the log that one of several tasks may fill a day; 0: see tasks.h */
+    uint64_t task_records;         /* bytes of the log that each task may fill a day; 0: any number */
 };
 
 /* Nanoseconds. */

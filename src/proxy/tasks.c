@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 enum { BUCKETS = 1024 };
+static const int64_t second_ns = 1000000000, day_ns = 86400ll * 1000000000;
 
 struct task_table {
     pthread_mutex_t lock;
@@ -72,16 +73,49 @@ void task_connection_end(struct task_state *s)
     atomic_fetch_sub(&s->connections, 1);
 }
 
-/* Generic cell rate algorithm: the stored time moves one interval for each certificate and may run
- * ahead of the clock by the burst. */
+/* Generic cell rate algorithm: the stored time moves by what is taken and may run ahead of the clock by the
+ * burst, both in nanoseconds. */
+static bool take(_Atomic int64_t *bucket, int64_t now_ns, int64_t cost, int64_t burst)
+{
+    int64_t at = atomic_load(bucket), next;
+    do {
+        next = (at > now_ns ? at : now_ns) + cost;
+        if (next - now_ns > burst)
+            return false;
+    } while (!atomic_compare_exchange_weak(bucket, &at, next));
+    return true;
+}
+
 bool task_blocked_cert(struct task_state *s, int64_t now_ns)
 {
-    const int64_t interval = 1000000000ll / BLOCKED_CERT_PER_SECOND;
-    int64_t at = atomic_load(&s->blocked_certs_at), next;
-    do {
-        next = (at > now_ns ? at : now_ns) + interval;
-        if (next - now_ns > interval * BLOCKED_CERT_BURST)
-            return false;
-    } while (!atomic_compare_exchange_weak(&s->blocked_certs_at, &at, next));
-    return true;
+    const int64_t cost = second_ns / BLOCKED_CERT_PER_SECOND;
+    return take(&s->blocked_certs_at, now_ns, cost, cost * BLOCKED_CERT_BURST);
+}
+
+bool task_blocked_record(struct task_state *s, int64_t now_ns)
+{
+    const int64_t cost = second_ns / BLOCKED_RECORDS_PER_SECOND;
+    return take(&s->blocked_records_at, now_ns, cost, cost * BLOCKED_RECORD_BURST);
+}
+
+bool task_record(struct task_state *s, int64_t now_ns, uint64_t bytes, uint64_t per_day)
+{
+    if (per_day == 0)
+        return true;
+    double cost = (double)bytes / (double)per_day * (double)day_ns;
+    return cost < (double)day_ns && take(&s->records_at, now_ns, (int64_t)cost, day_ns);
+}
+
+void task_table_take_unrecorded(struct task_table *t, void (*each)(void *arg, const char *name, uint64_t count),
+                                void *arg)
+{
+    pthread_mutex_lock(&t->lock);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct task_state *s = t->buckets[i]; s; s = s->next) {
+            uint64_t count = atomic_load_explicit(&s->unrecorded, memory_order_relaxed);
+            if (count && (count = atomic_exchange(&s->unrecorded, 0)) > 0)
+                each(arg, s->name, count);
+        }
+    }
+    pthread_mutex_unlock(&t->lock);
 }

@@ -6,13 +6,15 @@
 #include "proxy/jail.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TICK_NS = 250000000, OPEN_RECORD_NS = 1000000000, RETRY_ACCEPT_NS = 100000000 };
+enum { TICK_NS = 250000000, TICKS_PER_SECOND = 4, OPEN_RECORD_NS = 1000000000, RETRY_ACCEPT_NS = 100000000 };
 
 /* --- accepting --- */
 
@@ -214,12 +216,38 @@ static void watch_log(struct worker *w)
         log_error("the audit log cannot be written, nothing passes until it can: %s", e.text);
 }
 
+static void record_count(void *arg, const char *name, uint64_t count)
+{
+    struct worker *w = arg;
+    char detail[160];
+    snprintf(detail, sizeof detail, "%" PRIu64 " requests were refused without a record of their own: the audit budget is spent",
+             count);
+    const struct audit_event ev = {.kind = AUDIT_REQUEST,
+                                   .task = name[0] ? name : NULL,
+                                   .verdict = "block",
+                                   .reason = REASON_REQUEST_RATE,
+                                   .ns = -1,
+                                   .begun = true,
+                                   .detail = detail};
+    if (audit_queue(w->audit, &ev, NULL) == 0)
+        w->queued++;
+}
+
+/* Once a second, and at the end. */
+static void record_counts(struct worker *w)
+{
+    if (w->index == 0)
+        task_table_take_unrecorded(w->tasks, record_count, w);
+}
+
 static void tick(struct loop_deadline *d)
 {
     struct worker *w = CONTAINER_OF(d, struct worker, tick);
     record_lasting(w);
     if (w->index == 0)
         watch_log(w);
+    if (w->index == 0 && ++w->ticks % TICKS_PER_SECOND == 0)
+        record_counts(w);
     if (!audit_available(w->log))
         stop_unrecorded(w);
     loop_deadline_after(d, TICK_NS);
@@ -296,6 +324,7 @@ int worker_start(struct worker *w, struct audit_log *log, struct tls_key *leaf, 
 
 static void close_all(struct worker *w)
 {
+    record_counts(w);
     while (!list_empty(&w->conns))
         conn_close(LIST_ENTRY(w->conns.next, struct conn, node), true);
     turn_end(w);

@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 struct certs;
+struct sources;
 struct worker;
 
 struct listener {
@@ -50,6 +51,7 @@ struct worker {
     struct inflight *inflight;
     struct proxy_snapshot *snapshot;
     struct task_table *tasks;
+    struct sources *sources;
 
     struct listener *listeners;
     size_t listener_count;
@@ -64,6 +66,7 @@ struct worker {
     struct list graveyard; /* closed in this turn, freed at its end */
     struct list young;     /* exchanges without an `open` record, oldest first */
     size_t conn_count;
+    unsigned ticks;
     unsigned queued; /* records queued and not yet committed in this turn */
     bool draining, drained_said;
     bool log_broken; /* what was said last of the audit log */
