@@ -193,6 +193,13 @@ struct fetch_conn *fetch_acquire(struct fetch *f, const struct fetch_want *want,
     return NULL;
 }
 
+const char *fetch_forbids(struct fetch *f, const struct fetch_conn *conn, const struct fetch_permit *permit)
+{
+    const struct conn *c = CONTAINER_OF(conn, const struct conn, pub);
+
+    return fetch_judge(f, &c->pub.peer, c->word, permit);
+}
+
 bool fetch_is_silent(struct fetch_conn *c)
 {
     return fetch_conn_is_silent(CONTAINER_OF(c, struct conn, pub));

@@ -123,6 +123,8 @@ struct fetch_conn *fetch_acquire(struct fetch *f, const struct fetch_want *want,
  * this generation, its peer judged again, and nothing said meanwhile. */
 bool fetch_may_serve(struct fetch *f, struct fetch_conn *c, const struct fetch_want *want);
 bool fetch_is_silent(struct fetch_conn *c);
+/* Whether a connection in use may stay, by the settings in force and this rule: NULL, or what its peer is. */
+const char *fetch_forbids(struct fetch *f, const struct fetch_conn *c, const struct fetch_permit *permit);
 /* As fetch_acquire, never from the pool; NULL without memory. */
 struct fetch_op *fetch_connect(struct fetch *f, const struct fetch_want *want, fetch_done *done, void *arg);
 /* `done` will not be called.  Not from within `done`: the operation is over then.  NULL is nothing. */

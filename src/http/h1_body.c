@@ -209,7 +209,8 @@ static int read_chunked(struct h1_body *b, struct slice in, struct slice *ret_da
 
     if (read_lines(&now, in, &at, &trailers, problem) < 0)
         return -1;
-    if (now.trailers && trailers.len && buf_append(now.trailers, trailers) < 0)
+    bool none = now.state == FINISHED && trailers.len == 2 && now.trailers && buf_len(now.trailers) == 0;
+    if (now.trailers && trailers.len && !none && buf_append(now.trailers, trailers) < 0)
         return http_refuse(problem, HTTP_HEAD_TOO_LARGE, "no room for the trailers");
     if (now.state == CHUNK_DATA && at < in.len) {
         data = take_data(&now, in, at);

@@ -149,9 +149,10 @@ static int give_certificate(void *arg, struct tls_cert **ret_cert)
     return 0;
 }
 
-/* A captured client did not ask for it. */
-static int say_established(struct conn *c)
+int intercept_say_established(struct conn *c)
 {
+    if (c->captured)
+        return 0; /* it did not ask for it */
     blocks_give(&c->worker->blocks, &c->out);
     if (buf_append(&c->out, SLICE("HTTP/1.1 200 Connection established\r\n\r\n")) < 0 ||
         stream_flush(&c->stream, &c->out) < 0 || buf_len(&c->out))
@@ -166,7 +167,7 @@ static int begin_handshake(struct conn *c)
     c->intercepted = true;
     c->had_request = false; /* what came in the clear before is not this tunnel's */
     blocks_take(&c->worker->blocks, &c->in);
-    if (!c->captured && say_established(c) < 0)
+    if (intercept_say_established(c) < 0)
         return -1;
     struct tls_accept want = {
         .host = c->authority.host,

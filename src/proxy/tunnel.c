@@ -259,27 +259,13 @@ void tunnel_judge_again(struct exchange *x, const struct proxy_snapshot *snapsho
         exchange_refuse(x, now.reason, "the policy in force now does not allow it any longer");
     else if (!now.opaque)
         exchange_refuse(x, REASON_HOST_NOT_ALLOWED, "the policy in force now lets nothing through uninspected there");
+    else if (upstream_forbids(x, now.rule))
+        exchange_refuse(x, REASON_ADDRESS_BLOCKED, "the policy in force now does not let it go to this address");
     else if (!charge_again(x, t->charges, now.rule))
         exchange_refuse(x, REASON_UPLOAD_BUDGET, "the policy in force now allows less");
 }
 
 /* --- its beginning --- */
-
-static int say_established(struct exchange *x)
-{
-    struct conn *c = x->conn;
-    static const struct slice established = SLICE("HTTP/1.1 200 Connection established\r\n\r\n");
-    c->close_after = true;
-    if (c->captured) /* it did not ask for a tunnel */
-        return 0;
-    blocks_give(&c->worker->blocks, &c->out);
-    if (buf_append(&c->out, established) < 0 || stream_flush(&c->stream, &c->out) < 0 || buf_len(&c->out))
-        return -1; /* a fresh socket that does not take 40 bytes is no connection */
-    blocks_take(&c->worker->blocks, &c->out);
-    x->response_begun = true; /* from here on it can only be cut */
-    x->to_client = established.len;
-    return 0;
-}
 
 void tunnel_begin(struct exchange *x)
 {
@@ -298,6 +284,10 @@ void tunnel_begin(struct exchange *x)
     list_insert(&w->young, &x->young);
     conn_timer(c, TIMER_TUNNEL, snapshot_timeouts(x->snapshot)->tls_handshake);
     c->readable = true;
-    if (say_established(x) < 0)
+    if (intercept_say_established(c) < 0) {
         conn_close(c, true);
+        return;
+    }
+    x->mute = true; /* from here on it can only be cut */
+    c->close_after = true;
 }

@@ -88,17 +88,28 @@ static bool rule_permits(const void *rule, const struct fetch_address *a)
     return false;
 }
 
-struct fetch_want upstream_want_of(struct exchange *x)
+static struct fetch_permit permit_of(const struct policy_rule *rule)
 {
     size_t nets = 0;
-    if (x->verdict.rule)
-        (void)policy_rule_addresses(x->verdict.rule, &nets);
+    if (rule)
+        (void)policy_rule_addresses(rule, &nets);
+    return (struct fetch_permit){.holds = nets ? rule_permits : NULL, .arg = rule};
+}
+
+const char *upstream_forbids(const struct exchange *x, const struct policy_rule *rule)
+{
+    const struct fetch_permit permit = permit_of(rule);
+    return x->up ? fetch_forbids(x->conn->worker->fetch, x->up, &permit) : NULL;
+}
+
+struct fetch_want upstream_want_of(struct exchange *x)
+{
     return (struct fetch_want){
         .task = conn_task_name(x->conn),
         .scheme = x->target.scheme,
         .authority = x->target.authority,
         .single_label_ok = writes_single_label(x),
-        .permit = {.holds = nets ? rule_permits : NULL, .arg = x->verdict.rule},
+        .permit = permit_of(x->verdict.rule),
     };
 }
 

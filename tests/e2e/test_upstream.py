@@ -257,6 +257,19 @@ def test_a_rule_reaches_the_networks_that_it_writes_and_no_others(start, namespa
     assert lab.accepted == before + 1
 
 
+def test_a_reload_that_takes_the_networks_away_cuts_what_is_in_progress_there(start, plain):
+    text = f"exeat: 1\nallow:\n  - {{host: 127.0.0.1, scheme: http, ports: [{plain.port}], paths: [/**]%s}}\n"
+    exeat = start(policy=text % ", addresses: [127.0.0.0/8]", resolve=())
+    plain.script = lambda c: (c.read_request(), c.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), c.wait_closed())
+    stream = exeat.client().plain()
+    stream.send(f"GET http://127.0.0.1:{plain.port}/ HTTP/1.1\r\nHost: 127.0.0.1:{plain.port}\r\n".encode() + exeat.client().auth() + b"\r\n")
+    stream.read_head()
+    exeat.reload(text % "")
+    assert stream.is_closed(1) or stream.end_error
+    record = exeat.one_record()
+    assert (record["reason"], record["outcome"], record["verdict"]) == ("address-blocked", "aborted", "block")
+
+
 # --- names and families ---
 
 def test_ndots_and_a_search_list_change_nothing(start, namespace, name_server, public):
