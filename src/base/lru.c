@@ -95,12 +95,17 @@ static void evict_oldest(struct lru *l)
     unlink_entry(l, find(l, slice_of(e->key, e->key_len), e->hash));
 }
 
+void lru_clear(struct lru *l)
+{
+    while (l->count)
+        evict_oldest(l);
+}
+
 void lru_free(struct lru *l)
 {
     if (!l)
         return;
-    while (l->count)
-        evict_oldest(l);
+    lru_clear(l);
     free(l);
 }
 

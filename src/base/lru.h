@@ -10,6 +10,7 @@
 struct lru;
 
 MUST_USE struct lru *lru_new(size_t capacity, void (*drop)(void *value));
+void lru_clear(struct lru *l);
 void lru_free(struct lru *l);
 DEFINE_AUTO(lru)
 

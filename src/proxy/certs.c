@@ -113,6 +113,9 @@ static int say(struct certs *c, const uint8_t *message, ssize_t len)
 int certs_set_keeper(struct certs *c, int keeper)
 {
     keeper_gone(c);
+    /* its CA may be another, and clients of now may trust that one alone */
+    lru_clear(c->allowed);
+    lru_clear(c->blocked);
     c->keeper = keeper;
     uint8_t message[KEEPER_MESSAGE_BYTES];
     ssize_t len = keeper_encode_hello(slice_of((char *)c->leaf, c->leaf_len), message);
