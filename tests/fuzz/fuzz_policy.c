@@ -1,4 +1,7 @@
 /* A policy and requests to it from arbitrary bytes: the policy, a line `=====`, then `METHOD URL` lines.
+ * Behind the policy may stand what it extends, each text behind a line `-----file NAME`, `-----preset NAME`
+ * or
+ * `-----registries NAME`.
  *
  * What must hold: no crash, no hang; a text that does not compile says why; an allowed request has an
  * allow rule unless mode monitor let it pass; a block has a reason; every verdict can be explained, and
@@ -7,6 +10,7 @@
 #include "policy/explain.h"
 #include "policy/show.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { REQUESTS_MAX = 50, OUTPUT_BYTES = 64 << 20 };
@@ -43,6 +47,7 @@ static void check(const struct policy *p, const struct verdict *v)
     must(v->kind != VERDICT_HOLD);
     must(v->kind == VERDICT_BLOCK ? v->reason != REASON_NONE : v->would_block == (v->reason != REASON_NONE));
     must(!v->would_block || (policy_mode(p) == POLICY_MONITOR && reason_is_missing_rule(v->reason)));
+    must(!v->opaque || policy_rule_passthrough(v->rule));
     must((v->reason == REASON_NONE) == (v->rule && !is_deny(v->rule)));
     must((v->reason == REASON_DENIED_BY_RULE) == (v->rule && is_deny(v->rule)));
     must(!v->nearest || (!v->rule && !is_deny(v->nearest)));
@@ -76,6 +81,31 @@ static void judge(const struct policy *p, struct slice line)
     arena_free(&arena);
 }
 
+/* What the policy extends, as it stands in the input: the text behind the line with that kind and name. */
+static int find_text(void *arg, enum policy_text_kind kind, const char *name, struct slice *ret_text,
+                     struct err *e)
+{
+    static const char *const kinds[] = {"file", "preset", "registries"}; /* as enum policy_text_kind */
+    struct slice rest = *(const struct slice *)arg, line;
+    char wanted[300];
+    snprintf(wanted, sizeof wanted, "-----%s %s", kinds[kind], name);
+    while (slice_next(&rest, '\n', &line)) {
+        if (!slice_eq(line, slice_str(wanted)))
+            continue;
+        const char *end = rest.len ? memmem(rest.ptr, rest.len, "\n-----", 6) : NULL;
+        *ret_text = end ? slice_first(rest, (size_t)(end - rest.ptr) + 1) : rest;
+        return 0;
+    }
+    return err_set(e, "not here");
+}
+
+/* The policy ends where the first text that it may extend begins. */
+static struct slice without_others(struct slice text)
+{
+    const char *end = text.len ? memmem(text.ptr, text.len, "\n-----", 6) : NULL;
+    return end ? slice_first(text, (size_t)(end - text.ptr) + 1) : text;
+}
+
 static void cut(struct slice in, struct slice *ret_policy, struct slice *ret_requests)
 {
     static const char mark[] = "=====\n";
@@ -92,7 +122,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err e = {0};
     unsigned reported = 0;
     cut(slice_of((const char *)data, size), &text, &requests);
-    if (policy_compile("f", text, "task", report, &reported, &p, &e) < 0) {
+    const struct policy_source from = {"f", without_others(text), "task", find_text, &text};
+    policy_gather(&from);
+    if (policy_compile_source(&from, report, &reported, &p, &e) < 0) {
         must(reported > 0 && e.text[0] && !p);
         return 0;
     }
