@@ -96,12 +96,18 @@ static void put(struct out *o, struct slice s)
     o->len += n;
 }
 
-/* NAME=value, --name=value, "Name: value": what stands before the value, or nothing. */
-static struct slice name_of(struct slice arg)
+/* NAME=value, --name=value, "Name: value", scope:name=value: what stands before a secret; nothing where there
+ * is none. */
+static struct slice before_secret(struct slice arg)
 {
-    for (size_t i = 0; i < arg.len && i < NAME_MAX_BYTES; i++)
-        if (arg.ptr[i] == '=' || (arg.ptr[i] == ':' && i + 1 < arg.len && arg.ptr[i + 1] != '/'))
+    for (size_t i = 0; i < arg.len && i < NAME_MAX_BYTES; i++) {
+        if (slice_starts(slice_skip(arg, i), SLICE("://")))
+            break; /* a URL: what stands in it is redact_url's affair */
+        if (arg.ptr[i] != '=' && arg.ptr[i] != ':')
+            continue;
+        if (is_secret_name(slice_first(arg, i)) || is_token(slice_trim(slice_skip(arg, i + 1))))
             return slice_first(arg, i + 1);
+    }
     return slice_first(arg, 0);
 }
 
@@ -115,13 +121,11 @@ static void put_short(struct out *o, struct slice text)
 static void put_argument(struct out *o, struct slice arg)
 {
     AUTO_BUF scratch = BUF_INIT(REDACT_SCRATCH_BYTES);
-    struct slice name = name_of(arg), value = slice_skip(arg, name.len);
-    if (slice_starts(value, SLICE(" ")))
-        value = slice_skip(value, 1);
+    struct slice known = before_secret(arg);
     if (is_token(arg)) {
         put(o, hidden);
-    } else if (name.len && (is_secret_name(name) || is_token(value))) {
-        put(o, name);
+    } else if (known.len) {
+        put(o, known);
         put(o, hidden);
     } else if (is_url(arg)) {
         put_short(o, redact_url(arg, false, ARGUMENT_MAX, &scratch));

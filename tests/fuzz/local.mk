@@ -3,6 +3,7 @@
 # instead, and `make fuzz FUZZ_SECONDS=n' runs each for n seconds.
 FUZZ_TARGETS = \
 	%D%/fuzz_audit \
+	%D%/fuzz_dns \
 	%D%/fuzz_h1 \
 	%D%/fuzz_hello \
 	%D%/fuzz_keeper \

@@ -7,6 +7,7 @@ UNIT_TESTS = \
 	%D%/test_app_env \
 	%D%/test_app_ipc \
 	%D%/test_app_registries \
+	%D%/test_audit_args \
 	%D%/test_audit_inflight \
 	%D%/test_audit_log \
 	%D%/test_audit_records \
@@ -27,7 +28,9 @@ UNIT_TESTS = \
 	%D%/test_policy_keys \
 	%D%/test_policy_snapshot \
 	%D%/test_proxy_blockpage \
+	%D%/test_proxy_capture \
 	%D%/test_proxy_certs \
+	%D%/test_proxy_dns \
 	%D%/test_proxy_failures \
 	%D%/test_proxy_flow \
 	%D%/test_proxy_reload \
@@ -36,6 +39,7 @@ UNIT_TESTS = \
 	%D%/test_regex \
 	%D%/test_sandbox_agent \
 	%D%/test_sandbox_lockin \
+	%D%/test_sandbox_network \
 	%D%/test_tls_handshake \
 	%D%/test_tls_hello \
 	%D%/test_tls_keeper \
@@ -46,6 +50,7 @@ UNIT_TESTS = \
 
 %C%_test_app_config_errors_SOURCES = %D%/test_app_config_errors.c %D%/case_files.c %D%/case_files.h
 %C%_test_app_registries_SOURCES = %D%/test_app_registries.c %D%/case_files.c %D%/case_files.h
+%C%_test_audit_args_SOURCES = %D%/test_audit_args.c %D%/http_cases.c %D%/http_cases.h
 %C%_test_audit_log_SOURCES = %D%/test_audit_log.c %D%/audit_fixture.c %D%/audit_fixture.h
 %C%_test_audit_records_SOURCES = %D%/test_audit_records.c %D%/http_cases.c %D%/http_cases.h
 %C%_test_audit_seals_SOURCES = %D%/test_audit_seals.c %D%/audit_fixture.c %D%/audit_fixture.h
