@@ -8,7 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONFIG_ARENA_BYTES = 16u << 20, TASK_NAME_BYTES = 63, TOKEN_BYTES_MAX = 512 };
+enum { KEEP_MAX = 100000, CONFIG_ARENA_BYTES = 16u << 20, TASK_NAME_BYTES = 63, TOKEN_BYTES_MAX = 512 };
+
+/* `keep: 30` is a number of rotated files, `keep: 30d` a minimum age, `keep: [30, 30d]` both. */
+struct keep {
+    uint64_t files, age_ms;
+};
 
 /* What stands in the file, as the schema reads it; struct config is made of it.  A time is in ms. */
 struct raw {
@@ -18,7 +23,8 @@ struct raw {
     struct slice state;
     struct {
         struct slice file;
-        uint64_t rotate, keep;
+        uint64_t rotate;
+        struct keep keep;
         bool full_urls;
     } audit;
     struct {
@@ -90,10 +96,38 @@ static int read_listen(struct schema_ctx *ctx, const struct schema_key *key, con
     return schema_addresses(ctx, key, value, field);
 }
 
+static int read_keep_part(struct schema_ctx *ctx, const struct schema_key *key, const struct schema_item *item,
+                          struct keep *to, const struct node *value)
+{
+    uint64_t number;
+    if (slice_to_u64(item->text, KEEP_MAX, &number) == 0)
+        to->files = number;
+    else if (schema_parse_duration(item->text, &number) == 0)
+        to->age_ms = number;
+    else
+        return schema_fail(ctx, value, "`%s` must be a number of files such as 30, an age such as 30d, or both", key->name);
+    return 0;
+}
+
+static int read_keep(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+{
+    struct schema_texts parts;
+    struct keep keep = {0};
+    if (schema_texts(ctx, key, value, &parts) < 0)
+        return -1;
+    if (parts.count == 0 || parts.count > 2)
+        return schema_fail(ctx, value, "`%s` must be a number of files such as 30, an age such as 30d, or both", key->name);
+    for (size_t i = 0; i < parts.count; i++)
+        if (read_keep_part(ctx, key, &parts.at[i], &keep, value) < 0)
+            return -1;
+    *(struct keep *)field = keep;
+    return 0;
+}
+
 static const struct schema_key audit_keys[] = {
     {"file", schema_text, offsetof(struct raw, audit.file) - offsetof(struct raw, audit)},
     {"rotate", schema_size, offsetof(struct raw, audit.rotate) - offsetof(struct raw, audit)},
-    {"keep", schema_number, offsetof(struct raw, audit.keep) - offsetof(struct raw, audit), .max = 100000},
+    {"keep", read_keep, offsetof(struct raw, audit.keep) - offsetof(struct raw, audit)},
     {"full_urls", schema_bool, offsetof(struct raw, audit.full_urls) - offsetof(struct raw, audit)},
 };
 static const struct schema audit_schema = {.what = "audit",
@@ -203,7 +237,7 @@ static struct raw defaults(void)
     proxy_settings_defaults(&s);
     enum { MS = 1000000 };
     return (struct raw){
-        .audit = {.rotate = 100u << 20, .keep = 30},
+        .audit = {.rotate = 100u << 20, .keep = {.files = 30}},
         .blocked_connect = (unsigned)s.blocked_connect,
         .limits = {.head_size = s.limits.head_size,
                    .connections_per_task = s.limits.connections_per_task,
@@ -350,26 +384,6 @@ static void make_resolve(struct maker *m, const struct schema_texts *texts)
     m->c->upstream.resolve_count = to ? texts->count : 0;
 }
 
-static void make_upstream_proxy(struct maker *m, const struct raw *raw)
-{
-    struct config *c = m->c;
-    const struct schema_item *item = &raw->upstream.proxy, *file = &raw->upstream.proxy_credentials;
-    c->upstream.proxy_credentials = path_of(m, file->text);
-    c->upstream.proxy_line = item->line;
-    c->upstream.proxy_column = item->column;
-    if (!item->text.ptr) {
-        if (file->text.ptr)
-            problems_add(m->problems, file->line, file->column, "`proxy_credentials_file` stands without `proxy`");
-        return;
-    }
-    const char *wrong = config_proxy_parse(&c->arena, item->text, &c->upstream.proxy);
-    if (wrong)
-        problems_add(m->problems, item->line, item->column, "`proxy` %s", wrong);
-    else if (c->upstream.proxy.user && c->upstream.proxy_credentials)
-        problems_add(m->problems, item->line, item->column, "credentials stand in `proxy` and in a file");
-    c->has_tokens |= c->upstream.proxy.user != NULL;
-}
-
 static bool is_name_char(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' ||
@@ -479,7 +493,7 @@ static void make_paths(struct maker *m, const struct raw *raw)
 /* One of several tasks may fill a half of what the log holds before it begins anew, in a day. */
 static uint64_t fair_share(const struct raw *raw)
 {
-    uint64_t files = raw->audit.keep + 1;
+    uint64_t files = raw->audit.keep.files + 1;
     return raw->tasks.count > 1 && raw->audit.rotate < UINT64_MAX / files ? raw->audit.rotate * files / 2 : 0;
 }
 
@@ -488,7 +502,8 @@ static void make(struct maker *m, const struct raw *raw)
     struct config *c = m->c;
     c->workers = (unsigned)raw->workers;
     c->audit.rotate = raw->audit.rotate;
-    c->audit.keep = (unsigned)raw->audit.keep;
+    c->audit.keep = (unsigned)raw->audit.keep.files;
+    c->audit.keep_age_ms = (int64_t)raw->audit.keep.age_ms;
     c->audit.full_urls = raw->audit.full_urls;
     c->blocked_connect = (enum proxy_blocked_connect)raw->blocked_connect;
     c->reload = (enum config_reload)raw->reload;
@@ -504,7 +519,8 @@ static void make(struct maker *m, const struct raw *raw)
     make_paths(m, raw);
     make_listen(m, raw);
     make_resolve(m, &raw->upstream.resolve);
-    make_upstream_proxy(m, raw);
+    c->upstream.proxy_credentials = path_of(m, raw->upstream.proxy_credentials.text);
+    config_proxy_take(c, &raw->upstream.proxy, &raw->upstream.proxy_credentials, m->problems);
     make_tasks(m, &raw->tasks);
 }
 

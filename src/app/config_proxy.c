@@ -73,7 +73,8 @@ static const char *read_rest(struct arena *arena, struct slice rest, const char 
     return p->text && p->at.host.ptr ? NULL : "does not fit into memory";
 }
 
-const char *config_proxy_parse(struct arena *arena, struct slice text, struct fetch_proxy *ret)
+/* NULL and *ret, or what is wrong with it. */
+static const char *parse(struct arena *arena, struct slice text, struct fetch_proxy *ret)
 {
     for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
         struct fetch_proxy p = {.kind = schemes[i].kind};
@@ -85,6 +86,25 @@ const char *config_proxy_parse(struct arena *arena, struct slice text, struct fe
         return wrong;
     }
     return wrong_form;
+}
+
+void config_proxy_take(struct config *c, const struct schema_item *proxy, const struct schema_item *credentials,
+                       struct problems *problems)
+{
+    c->upstream.proxy_line = proxy->line;
+    c->upstream.proxy_column = proxy->column;
+    if (!proxy->text.ptr) {
+        if (credentials->text.ptr)
+            problems_add(problems, credentials->line, credentials->column,
+                         "`proxy_credentials_file` stands without `proxy`");
+        return;
+    }
+    const char *wrong = parse(&c->arena, proxy->text, &c->upstream.proxy);
+    if (wrong)
+        problems_add(problems, proxy->line, proxy->column, "`proxy` %s", wrong);
+    else if (c->upstream.proxy.user && credentials->text.ptr)
+        problems_add(problems, proxy->line, proxy->column, "credentials stand in `proxy` and in a file");
+    c->has_tokens |= c->upstream.proxy.user != NULL;
 }
 
 const char *config_proxy_credentials(struct arena *arena, struct slice text, struct fetch_proxy *p)

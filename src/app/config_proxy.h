@@ -4,11 +4,13 @@
  * same here: names are always resolved there).  The port is required, credentials are percent-encoded (RFC 3986
  * 3.2.1), and may stand in a file instead. */
 #pragma once
-#include "base/arena.h"
-#include "fetch/fetch.h"
+#include "app/config.h"
+#include "config/schema.h"
 
-/* NULL and *ret, or what is wrong with it: a literal.  *ret lies in `arena`. */
-const char *config_proxy_parse(struct arena *arena, struct slice text, struct fetch_proxy *ret);
+/* The texts of the two keys, with their places; ptr NULL where one is not written.  Fills c->upstream, all but
+ * the path of the credentials. */
+void config_proxy_take(struct config *c, const struct schema_item *proxy, const struct schema_item *credentials,
+                       struct problems *problems);
 /* The text of a credentials file: one line, user:password as they are. */
 const char *config_proxy_credentials(struct arena *arena, struct slice text, struct fetch_proxy *p);
 /* The sentence that a failed connection ends with where the environment names a proxy that we do not use; NULL
