@@ -48,7 +48,8 @@ struct config {
     struct {
         const char *file;
         uint64_t rotate;
-        unsigned keep;
+        unsigned keep;       /* rotated files kept in any case */
+        int64_t keep_age_ms; /* none younger is dropped */
         bool full_urls;
     } audit;
     struct {

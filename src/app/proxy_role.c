@@ -86,6 +86,7 @@ static int make_snapshot(struct role_state *r, int bundle_fd, struct proxy_snaps
     if (ret_audit)
         *ret_audit = (struct audit_options){.rotate = load->config->audit.rotate,
                                             .keep = load->config->audit.keep,
+                                            .keep_age_ms = load->config->audit.keep_age_ms,
                                             .full_urls = load->config->audit.full_urls};
     return 0;
 }

@@ -1,4 +1,5 @@
 /* Reading everything again: all of it takes effect, or nothing, and what came of it is said. */
+#include "app/folders.h"
 #include "app/notify.h"
 #include "app/supervisor_internal.h"
 #include "base/log.h"
@@ -47,7 +48,7 @@ static bool same_listen(const struct config *a, const struct config *b)
 static bool same_audit(const struct config *a, const struct config *b)
 {
     return strcmp(a->audit.file, b->audit.file) == 0 && a->audit.rotate == b->audit.rotate &&
-           a->audit.keep == b->audit.keep && a->audit.full_urls == b->audit.full_urls;
+           a->audit.keep == b->audit.keep && a->audit.keep_age_ms == b->audit.keep_age_ms && a->audit.full_urls == b->audit.full_urls;
 }
 
 static void warn_of_restart(struct supervisor *s, const char *what, bool same)
@@ -358,7 +359,14 @@ static int start_watch(struct supervisor *s, struct err *e)
 
 int supervisor_hear(struct supervisor *s, struct err *e)
 {
-    const char *folder = s->o.trust_dir ? s->o.trust_dir : s->load->config->state;
+    const char *folder = s->load->config->state;
+    if (s->o.project) {
+        /* not where the trust files of the jail lie */
+        int n = snprintf(s->orders_dir, sizeof s->orders_dir, "%s/" RELOAD_RUNS "/%s", folder, s->run);
+        if (n < 0 || (size_t)n >= sizeof s->orders_dir || folders_make(s->orders_dir, e) < 0)
+            return err_wrap(e, "orders");
+        folder = s->orders_dir;
+    }
     if (reload_socket_open(s->loop, folder, s->o.project, on_order, s, &s->orders, e) < 0)
         return -1;
     return start_watch(s, e);
@@ -367,6 +375,8 @@ int supervisor_hear(struct supervisor *s, struct err *e)
 void supervisor_hear_no_more(struct supervisor *s)
 {
     reload_socket_free(s->orders);
+    if (s->orders_dir[0])
+        rmdir(s->orders_dir);
     file_watch_free(s->watch);
     trust_record_free(s->given_texts);
     free(s->given);

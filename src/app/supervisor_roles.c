@@ -186,6 +186,7 @@ void supervisor_recover(struct supervisor *s, int status)
                                           .run = s->run,
                                           .rotate = c->audit.rotate,
                                           .keep = c->audit.keep,
+                                          .keep_age_ms = c->audit.keep_age_ms,
                                           .full_urls = c->audit.full_urls};
     struct recovery r = {0};
     struct err e;

@@ -57,6 +57,7 @@ struct audit_options {
     const char *run;  /* `run` of every record */
     uint64_t rotate;  /* bytes; 0: never */
     unsigned keep;    /* rotated files kept */
+    int64_t keep_age_ms; /* and all whose last record is younger */
     bool full_urls;
     /* Has the keeper sign (chain, seq and hash are given); may take a second; NULL: there are no seals.  Called
      * by the log's own thread, never by one that serves. */

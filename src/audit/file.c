@@ -306,6 +306,16 @@ int logfile_oldest(struct logfile *f, struct chain *ret_last, struct err *e)
     return read_rotated(f, f->rotated[0], ret_last, e);
 }
 
+int64_t logfile_oldest_written_ms(struct logfile *f)
+{
+    struct stat st;
+    char name[LOGFILE_ROTATED_BYTES];
+    logfile_rotated_name(f->name, f->rotated[0], name);
+    if (fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return -1;
+    return (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+}
+
 int logfile_drop_oldest(struct logfile *f, struct err *e)
 {
     char name[LOGFILE_ROTATED_BYTES];

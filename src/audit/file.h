@@ -58,6 +58,8 @@ MUST_USE int logfile_rotate(struct logfile *f, uint64_t next_seq, struct err *e)
 void logfile_rotated_name(const char *name, uint64_t first_seq, char ret_name[LOGFILE_ROTATED_BYTES]);
 /* The last record of the oldest rotated file. */
 MUST_USE int logfile_oldest(struct logfile *f, struct chain *ret_last, struct err *e);
+/* When it was written last, clock_wall_ms; -1: not known. */
+int64_t logfile_oldest_written_ms(struct logfile *f);
 /* Deletes it. */
 MUST_USE int logfile_drop_oldest(struct logfile *f, struct err *e);
 

@@ -60,6 +60,7 @@ struct audit_log {
 
     uint64_t rotate;
     unsigned keep;
+    int64_t keep_age_ms;
     bool full_urls;
     char *run;
 };

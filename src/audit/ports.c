@@ -55,6 +55,7 @@ static struct audit_log *new_log(const struct audit_options *o)
     log->rotate = o->rotate;
     log->rotate_at = o->rotate ? o->rotate : UINT64_MAX;
     log->keep = o->keep;
+    log->keep_age_ms = o->keep_age_ms;
     log->seal = o->seal;
     log->seal_arg = o->seal_arg;
     log->full_urls = o->full_urls;

@@ -3,6 +3,7 @@
  * loop ever waits for a disk. */
 #include "audit/log.h"
 #include "base/caps.h"
+#include "base/clock.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -126,12 +127,19 @@ static int announce_drop(struct audit_log *log)
     return result;
 }
 
+/* A file without a known time (it is gone) may. */
+static bool oldest_may_go(struct audit_log *log)
+{
+    int64_t written = log->keep_age_ms ? logfile_oldest_written_ms(&log->file) : -1;
+    return written < 0 || clock_wall_ms() - written >= log->keep_age_ms;
+}
+
 /* What is dropped is named before it goes: the first record that is left has the hash of the last one
  * that went. */
 static void drop_old(struct audit_log *log)
 {
     struct err e;
-    while (log->rotate && log->file.rotated_count > log->keep) {
+    while (log->rotate && log->file.rotated_count > log->keep && oldest_may_go(log)) {
         if (log->announced != log->file.rotated[0] && announce_drop(log) < 0)
             return;
         log->announced = log->file.rotated[0];

@@ -1,7 +1,9 @@
 LINT_TESTS = \
 	%D%/banned \
+	%D%/config \
 	%D%/deps \
 	%D%/headers \
+	%D%/hosts \
 	%D%/links \
 	%D%/listed \
 	%D%/sizes
@@ -10,6 +12,7 @@ TESTS += $(LINT_TESTS)
 EXTRA_DIST += \
 	$(LINT_TESTS) \
 	%D%/format \
+	%D%/hosts.forbidden \
 	%D%/links.expected \
 	%D%/lint.py \
 	%D%/sizes.exceptions \

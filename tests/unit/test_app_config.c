@@ -34,6 +34,9 @@ static void what_is_not_written_has_its_default(void **state)
     assert_int_equal(c->blocked_connect, BLOCKED_CONNECT_EXPLAIN);
     assert_int_equal(c->limits.head_size, 64 << 10);
     assert_int_equal(c->limits.connections_per_task, 1000);
+    assert_int_equal(c->limits.connections_per_source, 10000);
+    assert_int_equal(c->limits.task_heads, 0);
+    assert_int_equal(c->limits.task_records, 0);
     assert_int_equal(c->timeouts.head, SECONDS(10));
     assert_int_equal(c->timeouts.connect, SECONDS(10));
     assert_int_equal(c->timeouts.tls_handshake, SECONDS(10));
@@ -204,11 +207,50 @@ static void a_file_that_is_missing_is_an_error_with_its_name(void **state)
     assert_null(c);
 }
 
+static void a_ceiling_for_each_task_is_read(void **state)
+{
+    (void)state;
+    AUTO(config) *c = parse("/etc/exeat/exeat.yaml",
+                            "exeat: 1\naudit: {rotate: 1MiB, keep: 3}\n"
+                            "limits: {connections_per_source: 7, task: {upload: 200MiB/day, requests: 600/min}, task_heads: 16MiB}\n"
+                            "tasks: [{task: a, policy: w.yaml, token: s}, {task: b, policy: w.yaml, token: t}]\n");
+    assert_int_equal(c->limits.connections_per_source, 7);
+    assert_true(c->limits.task.upload[LIMIT_DAY].written);
+    assert_int_equal(c->limits.task.upload[LIMIT_DAY].amount, 200 << 20);
+    assert_int_equal(c->limits.task.requests[LIMIT_MINUTE].amount, 600);
+    assert_false(c->limits.task.requests[LIMIT_RUN].written);
+    assert_int_equal(c->limits.task_heads, 16 << 20);
+    assert_int_equal(c->limits.task_records, 2 << 20); /* a half of what the log holds */
+}
+
+static void keep_is_a_number_of_files_an_age_or_both(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned files;
+        int64_t age_ms;
+    } rows[] = {
+        {"30", 30, 0},          {"0", 0, 0},
+        {"30d", 0, 30ll * 86400000}, {"[7, 12h]", 7, 12ll * 3600000}, {"[12h, 7]", 7, 12ll * 3600000},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[200];
+        snprintf(text, sizeof text, "exeat: 1\naudit: {keep: %s}\ntasks: [{task: w, policy: w.yaml, token: s}]\n",
+                 rows[i].text);
+        AUTO(config) *c = parse("/etc/exeat/exeat.yaml", text);
+        assert_int_equal(c->audit.keep, rows[i].files);
+        assert_int_equal(c->audit.keep_age_ms, rows[i].age_ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_written_has_its_default),
         cmocka_unit_test(the_configuration_of_the_manual_is_read_whole),
+        cmocka_unit_test(a_ceiling_for_each_task_is_read),
+        cmocka_unit_test(keep_is_a_number_of_files_an_age_or_both),
         cmocka_unit_test(a_state_folder_holds_what_has_no_place_of_its_own),
         cmocka_unit_test(an_override_names_host_port_and_address),
         cmocka_unit_test(an_upstream_proxy_names_kind_place_and_credentials),

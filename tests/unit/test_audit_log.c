@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char name[] = "audit.jsonl";
@@ -358,6 +359,30 @@ static void dropped_files_are_named_by_a_checkpoint(void **state)
     assert_true(fixture_has(fixture_read(f, name, &room), "\"detail\":\"dropping audit.jsonl.0000000000"));
 }
 
+static void a_file_younger_than_keep_stays(void **state)
+{
+    static const int64_t hour_ms = 3600 * 1000;
+    struct audit_fixture *f = *state;
+    f->options.rotate = 2000;
+    f->options.keep = 1;
+    f->options.keep_age_ms = hour_ms;
+    for (int i = 0; i < 4; i++) {
+        struct audit_log *log = fixture_open(f);
+        fixture_write(log, 5);
+        audit_close(log);
+    }
+    assert_int_equal(rotated_files(f), 4);
+    const struct timespec old[2] = {{.tv_sec = time(NULL) - 3700}, {.tv_sec = time(NULL) - 3700}};
+    assert_int_equal(utimensat(f->dir_fd, "audit.jsonl.000000000001", old, 0), 0);
+    audit_close(fixture_open(f));
+    assert_int_equal(rotated_files(f), 3);
+    assert_false(has_rotated(f));
+    f->options.keep_age_ms = 0;
+    audit_close(fixture_open(f));
+    assert_int_equal(rotated_files(f), 1);
+    assert_whole(f);
+}
+
 static void without_rotation_nothing_is_dropped(void **state)
 {
     struct audit_fixture *f = *state;
@@ -444,6 +469,7 @@ int main(void)
         TEST(a_log_that_something_else_writes_to_stops_traffic),
         TEST(a_full_file_is_rotated_and_the_chain_goes_on),
         TEST(dropped_files_are_named_by_a_checkpoint),
+        TEST(a_file_younger_than_keep_stays),
         TEST(without_rotation_nothing_is_dropped),
         TEST(a_crash_between_the_two_renames_of_a_rotation_is_mended),
         TEST(a_killed_writer_leaves_whole_records),

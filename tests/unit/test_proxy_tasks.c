@@ -1,10 +1,13 @@
 /* proxy/tasks: what a task may use at once, whoever asks for it and however often the policy is loaded. */
+#include "proxy/sources.h"
 #include "proxy/tasks.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -142,6 +145,82 @@ static void one_tasks_budget_is_not_anothers(void **state)
 
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+static void blocked_records_have_a_burst_and_a_rate(void **state)
+{
+    (void)state;
+    struct task_state *t = task_table_get(table, SLICE("t"));
+    unsigned count = 0;
+    while (task_blocked_record(t, 1000 * SECOND))
+        count++;
+    assert_int_equal(count, BLOCKED_RECORD_BURST);
+    for (count = 0; task_blocked_record(t, 1002 * SECOND); count++)
+        ;
+    assert_int_equal(count, 2 * BLOCKED_RECORDS_PER_SECOND);
+    assert_true(task_blocked_record(task_table_get(table, SLICE("other")), 1000 * SECOND));
+}
+
+static void a_share_of_the_log_is_bytes_a_day(void **state)
+{
+    (void)state;
+    struct task_state *t = task_table_get(table, SLICE("t"));
+    const int64_t day = 86400 * SECOND;
+    unsigned count = 0;
+    while (task_record(t, day, 1000, 1 << 20))
+        count++;
+    assert_in_range(count, 1047, 1048);
+    assert_true(task_record(t, day, 1000, 0)); /* no share, no limit */
+    assert_false(task_record(t, day + day / 2000, 1000, 1 << 20));
+    assert_true(task_record(t, day + day / 2, 500000, 1 << 20));
+    assert_false(task_record(t, 100 * day, 2 << 20, 1 << 20)); /* more than a share at once */
+}
+
+static void add_up(void *arg, const char *name, uint64_t count)
+{
+    *(uint64_t *)arg += strcmp(name, "t") == 0 ? count : 1000000;
+}
+
+static void what_has_no_record_is_counted_once(void **state)
+{
+    (void)state;
+    struct task_state *t = task_table_get(table, SLICE("t"));
+    uint64_t sum = 0;
+    assert_non_null(task_table_get(table, SLICE("nothing")));
+    atomic_fetch_add(&t->unrecorded, 7);
+    task_table_take_unrecorded(table, add_up, &sum);
+    task_table_take_unrecorded(table, add_up, &sum);
+    assert_int_equal(sum, 7);
+}
+
+/* One connection more of an address, where each may have two. */
+static struct source *open_from(struct sources *all, const char *address)
+{
+    struct fetch_address a = {.family = strchr(address, ':') ? AF_INET6 : AF_INET};
+    assert_int_equal(inet_pton(a.family, address, a.bytes), 1);
+    return sources_begin(all, &a, 2);
+}
+
+static void addresses_count_one_by_one_and_networks_of_ipv6_as_one(void **state)
+{
+    (void)state;
+    struct sources *all = sources_new();
+    struct source *held[] = {open_from(all, "10.0.0.1"), open_from(all, "10.0.0.1"), open_from(all, "10.0.0.2"),
+                             open_from(all, "2001:db8::1"), open_from(all, "2001:db8::2:3")};
+    for (size_t i = 0; i < ARRAY_LEN(held); i++)
+        assert_non_null(held[i]);
+    assert_null(open_from(all, "10.0.0.1"));
+    assert_null(open_from(all, "2001:db8::4"));
+    source_end(held[0]);
+    source_end(held[3]);
+    held[0] = open_from(all, "10.0.0.1");
+    held[3] = open_from(all, "2001:db8:0:1::1");
+    assert_non_null(held[0]);
+    assert_non_null(held[3]);
+    for (size_t i = 0; i < ARRAY_LEN(held); i++)
+        source_end(held[i]);
+    source_end(NULL);
+    sources_free(all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +230,10 @@ int main(void)
         CASE(workers_count_together),
         CASE(certificates_for_blocked_names_have_a_budget_in_time),
         CASE(one_tasks_budget_is_not_anothers),
+        CASE(blocked_records_have_a_burst_and_a_rate),
+        CASE(a_share_of_the_log_is_bytes_a_day),
+        CASE(what_has_no_record_is_counted_once),
+        CASE(addresses_count_one_by_one_and_networks_of_ipv6_as_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
