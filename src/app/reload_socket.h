@@ -1,5 +1,5 @@
 /* How `exeat reload` and `exeat ca rotate` reach a running supervisor: DIR/reload.sock, 0600, in its state folder
- * (of a run: the run's own), where no jail and no other user can connect.
+ * (of a run: STATE/orders/RUN), where no jail and no other user can connect.
  *
  * SOCK_SEQPACKET.  The caller sends one packet: an order, and for a run a descriptor of the texts that shall take
  * effect, in the form of app/trust.h: a run never reads its project again.  The answers are packets of a level
@@ -16,6 +16,7 @@ enum reload_order {
 };
 
 #define RELOAD_SOCKET "reload.sock"
+#define RELOAD_RUNS "orders" /* in the state folder: a folder for each run */
 enum { RELOAD_LINE_BYTES = 4096 };
 
 /* --- the supervisor's side --- */

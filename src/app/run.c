@@ -152,6 +152,7 @@ static int start_supervisor(struct run *r, struct err *e)
                   .arg = r},
         .run = r->id,
         .ephemeral_ca = true,
+        .project = r->o->project,
         .trust_dir = r->private,
         .ended = on_supervisor_end,
         .keeper_lost = on_keeper_end,
@@ -284,17 +285,14 @@ static void say_summary(const struct run *r)
     log_info("log %s, last record %" PRIu64 ":%s", r->log, seq, hash);
 }
 
-static void remove_private(struct run *r)
+static void remove_trust(const struct run *r)
 {
     const struct trustfiles *trust = r->supervisor ? supervisor_trust(r->supervisor) : NULL;
-    if (r->private[0] == '\0')
+    if (!trust)
         return;
-    if (trust) {
-        unlink(trust->ca);
-        unlink(trust->bundle);
-        unlink(trust->java);
-    }
-    rmdir(r->private);
+    unlink(trust->ca);
+    unlink(trust->bundle);
+    unlink(trust->java);
 }
 
 /* Returns what to exit with where the command has not started. */
@@ -370,8 +368,10 @@ int run_command(const struct run_options *o)
     int status = run(&r);
     jail_kill(&r.jail);
     look_at_files(&r);
-    remove_private(&r);
+    remove_trust(&r);
     supervisor_free(r.supervisor);
+    if (r.private[0])
+        rmdir(r.private); /* after all that lay in it */
     run_plan_clear(&r.plan);
     free(r.given);
     buf_free(&r.config);

@@ -28,6 +28,7 @@ struct supervisor {
     struct trust_record *given_texts; /* a run's, from `exeat reload`; NULL: those of the start */
     struct files_given *given;        /* the configuration, and those */
     struct reload_socket *orders;
+    char orders_dir[4096]; /* of a run: its own, removed at the end; "": the state folder */
     struct file_watch *watch; /* NULL: policy files are not watched */
     struct listeners listeners;
     unsigned workers;

@@ -105,7 +105,7 @@ static void reload_one(struct runs *r, const char *name, const char *dir)
 static int each_run(struct runs *r, struct err *e)
 {
     char folder[STATE_PATH_BYTES], dir[RUN_PATH_BYTES];
-    if (state_path("runs", folder, e) < 0)
+    if (state_path(RELOAD_RUNS, folder, e) < 0)
         return -1;
     DIR *d = opendir(folder);
     if (!d)
