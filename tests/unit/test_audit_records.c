@@ -47,7 +47,7 @@ static void full_urls_show_no_secret_all_the_same(void **state)
 /* The texts of one case; an event points into them. */
 struct written {
     struct audit_event event;
-    struct policy policy;
+    struct policy_origin origin;
     struct policy_rule rule, nearest;
     char *texts[16];
     size_t count;
@@ -90,8 +90,8 @@ static void set_upstream(struct written *w, struct slice value)
 
 static const struct policy_rule *set_rule(struct written *w, struct policy_rule *r, struct slice name)
 {
-    w->policy.file = ".exeat.yaml";
-    *r = (struct policy_rule){.policy = &w->policy, .name = keep(w, name), .line = 6};
+    w->origin.file = ".exeat.yaml";
+    *r = (struct policy_rule){.origin = &w->origin, .name = keep(w, name), .line = 6};
     return r;
 }
 
@@ -107,6 +107,8 @@ static void set_number(struct audit_event *ev, struct slice field, struct slice 
         ev->received = (uint64_t)number(value);
     else if (slice_eq(field, SLICE("ns")))
         ev->ns = number(value);
+    else if (slice_eq(field, SLICE("pid")))
+        ev->client_pid = (int)number(value);
     else if (slice_eq(field, SLICE("would")))
         ev->would_block = true;
     else
@@ -127,6 +129,7 @@ static void set_field(struct written *w, struct slice field, struct slice value)
         {SLICE("detail"), &ev->detail},
         {SLICE("outcome"), &ev->outcome},
         {SLICE("client"), &ev->client_address},
+        {SLICE("exe"), &ev->client_exe},
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         if (slice_eq(field, texts[i].field)) {
@@ -146,6 +149,8 @@ static void set_field(struct written *w, struct slice field, struct slice value)
         ev->method = value;
     else if (slice_eq(field, SLICE("url")))
         ev->url = value;
+    else if (slice_eq(field, SLICE("args")))
+        ev->client_args = value;
     else if (slice_eq(field, SLICE("upstream")))
         set_upstream(w, value);
     else
@@ -196,10 +201,13 @@ static void a_record_never_exceeds_its_limit(void **state)
 {
     (void)state;
     static char bad[100000];
+    static char args[2000]; /* each argument as short as it gets */
     memset(bad, 1, sizeof bad - 1);
+    for (size_t i = 0; i < sizeof args; i += 2)
+        args[i] = 1;
     struct slice long_slice = slice_of(bad, sizeof bad - 1);
-    struct policy policy = {.file = bad};
-    struct policy_rule rule = {.policy = &policy, .name = bad, .line = UINT32_MAX};
+    const struct policy_origin origin = {.file = bad};
+    struct policy_rule rule = {.origin = &origin, .name = bad, .line = UINT32_MAX};
     const struct audit_event ev = {
         .kind = AUDIT_REQUEST,
         .id = bad,
@@ -221,6 +229,9 @@ static void a_record_never_exceeds_its_limit(void **state)
         .upstream_via = bad,
         .upstream_port = UINT16_MAX,
         .client_address = bad,
+        .client_pid = INT32_MAX,
+        .client_exe = bad,
+        .client_args = slice_of(args, sizeof args),
         .detail = bad,
         .outcome = bad,
     };
