@@ -169,7 +169,7 @@ static void a_share_of_the_log_is_bytes_a_day(void **state)
         count++;
     assert_in_range(count, 1047, 1048);
     assert_true(task_record(t, day, 1000, 0)); /* no share, no limit */
-    assert_false(task_record(t, day + day / 2000, 1000, 1 << 20));
+    assert_false(task_record(t, day + day / 4000, 1000, 1 << 20));
     assert_true(task_record(t, day + day / 2, 500000, 1 << 20));
     assert_false(task_record(t, 100 * day, 2 << 20, 1 << 20)); /* more than a share at once */
 }
