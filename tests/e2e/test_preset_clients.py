@@ -118,6 +118,12 @@ def test_npm_installs_views_and_searches(npm):
     npm.stands_in("npm")
 
 
+def test_npm_installs_though_its_audit_is_blocked(npm):
+    npm.run("npm", "install", env={"npm_config_audit": "true"})
+    assert (npm.work / "node_modules/widgets/package.json").exists()
+    npm.blocked("POST", "/npm/-/npm/v1/security/advisories/bulk")
+
+
 @pytest.mark.parametrize("command, method, path", [
     (["publish"], "PUT", "/npm/shop"),
     (["dist-tag", "add", "widgets@1.0.0", "next"], "PUT", "/npm/-/package/widgets/dist-tags/next"),
