@@ -43,14 +43,8 @@ int cond_headers_read(struct schema_ctx *ctx, const struct schema_key *key, cons
                       void *field)
 {
     struct policy_rule *rule = field;
-    struct pattern_map *map = arena_new(ctx->arena, struct pattern_map);
-    if (!map)
-        return schema_fail(ctx, value, "out of memory");
-    if (patterns_read(ctx, key, value, rule, check_name, map) < 0)
+    if (patterns_read(ctx, key, value, rule, PART_HEADERS, "fields", check_name) < 0)
         return -1;
-    if (rule->deny && map->count == 0)
-        return schema_fail(ctx, value, "a deny rule names the fields that it forbids");
-    rule->cond[PART_HEADERS] = map;
     rule->policy->needs_headers = true;
     return 0;
 }

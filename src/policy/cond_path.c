@@ -68,22 +68,34 @@ static int read_glob(struct schema_ctx *ctx, const struct schema_item *item, boo
     return 0;
 }
 
+/* Room for the texts of a key, in the condition that both keys write into. */
+static struct paths *read_list(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                               struct policy_rule *rule, size_t size, struct schema_texts *ret, void **ret_at)
+{
+    struct paths *paths = get_paths(ctx, value, rule);
+    if (!paths || schema_texts(ctx, key, value, ret) < 0)
+        return NULL;
+    *ret_at = arena_array(ctx->arena, ret->count + 1, size);
+    if (!*ret_at)
+        schema_fail(ctx, value, "out of memory");
+    return *ret_at ? paths : NULL;
+}
+
 int cond_path_read_globs(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
                          void *field)
 {
     struct policy_rule *rule = field;
-    struct paths *paths = get_paths(ctx, value, rule);
     struct schema_texts list;
-    if (!paths || schema_texts(ctx, key, value, &list) < 0)
+    void *at;
+    struct paths *paths = read_list(ctx, key, value, rule, sizeof *paths->globs, &list, &at);
+    if (!paths)
         return -1;
-    paths->globs = arena_array(ctx->arena, list.count + 1, sizeof *paths->globs);
-    if (!paths->globs)
-        return schema_fail(ctx, value, "out of memory");
+    paths->globs = at;
+    paths->glob_count = list.count;
     int result = 0;
     for (size_t i = 0; i < list.count; i++)
         if (read_glob(ctx, &list.at[i], rule->deny, &paths->globs[i]) < 0)
             result = -1;
-    paths->glob_count = list.count;
     return result;
 }
 
@@ -91,20 +103,19 @@ int cond_path_read_regex(struct schema_ctx *ctx, const struct schema_key *key, c
                          void *field)
 {
     struct policy_rule *rule = field;
-    struct paths *paths = get_paths(ctx, value, rule);
     struct schema_texts list;
-    if (!paths || schema_texts(ctx, key, value, &list) < 0)
+    void *at;
+    struct paths *paths = read_list(ctx, key, value, rule, sizeof *paths->regexes, &list, &at);
+    if (!paths)
         return -1;
-    paths->regexes = arena_array(ctx->arena, list.count + 1, sizeof *paths->regexes);
-    if (!paths->regexes)
-        return schema_fail(ctx, value, "out of memory");
+    paths->regexes = at;
+    paths->regex_count = list.count;
     int result = 0;
     for (size_t i = 0; i < list.count; i++) {
         paths->regexes[i].pattern = list.at[i].text;
         if (patterns_compile(ctx, &list.at[i], rule, &paths->regexes[i].regex) < 0)
             result = -1;
     }
-    paths->regex_count = list.count;
     return result;
 }
 

@@ -40,16 +40,7 @@ static int check_name(struct schema_ctx *ctx, const struct policy_rule *rule, co
 int cond_query_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
                     void *field)
 {
-    struct policy_rule *rule = field;
-    struct pattern_map *map = arena_new(ctx->arena, struct pattern_map);
-    if (!map)
-        return schema_fail(ctx, value, "out of memory");
-    if (patterns_read(ctx, key, value, rule, check_name, map) < 0)
-        return -1;
-    if (rule->deny && map->count == 0)
-        return schema_fail(ctx, value, "a deny rule names the parameters that it forbids");
-    rule->cond[PART_QUERY] = map;
-    return 0;
+    return patterns_read(ctx, key, value, field, PART_QUERY, "parameters", check_name);
 }
 
 static bool next_piece(struct slice *rest, bool semicolons, struct slice *ret)

@@ -122,25 +122,37 @@ static int read_named(struct schema_ctx *ctx, const struct node *value, const st
     return read_values(ctx, value, rule, n);
 }
 
-int patterns_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
-                  const struct policy_rule *rule, pattern_name *name, struct pattern_map *ret)
+static int read_map(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                    const struct policy_rule *rule, pattern_name *name, struct pattern_map *ret)
 {
     if (value->kind != NODE_MAPPING)
         return schema_mismatch(ctx, key->name, value, "a mapping of names to patterns");
     if (value->count > CAP_NAMED_PATTERNS)
         return schema_fail(ctx, value, "`%s` has more than %d names", key->name, CAP_NAMED_PATTERNS);
-    struct pattern_map map = {arena_array(ctx->arena, value->count + 1, sizeof *map.at), 0};
-    if (!map.at)
+    ret->at = arena_array(ctx->arena, value->count + 1, sizeof *ret->at);
+    if (!ret->at)
         return schema_fail(ctx, value, "out of memory");
     int result = 0;
     NODE_FOREACH(entry, value)
     {
-        if (read_named(ctx, entry, rule, name, &map) < 0)
+        if (read_named(ctx, entry, rule, name, ret) < 0)
             result = -1;
     }
-    if (result == 0)
-        *ret = map;
     return result;
+}
+
+int patterns_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                  struct policy_rule *rule, enum policy_part part, const char *what, pattern_name *name)
+{
+    struct pattern_map *map = arena_new(ctx->arena, struct pattern_map);
+    if (!map)
+        return schema_fail(ctx, value, "out of memory");
+    if (read_map(ctx, key, value, rule, name, map) < 0)
+        return -1;
+    if (rule->deny && map->count == 0)
+        return schema_fail(ctx, value, "a deny rule names the %s that it forbids", what);
+    rule->cond[part] = map;
+    return 0;
 }
 
 /* --- judging --- */

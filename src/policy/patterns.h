@@ -36,9 +36,11 @@ struct pattern_map {
 typedef int pattern_name(struct schema_ctx *ctx, const struct policy_rule *rule, const struct node *key,
                          struct named_patterns *named);
 
-/* A mapping of names to patterns into the context's arena; -1 with a problem added. */
+/* A mapping of names to patterns into rule->cond[part]; -1 with a problem added.  `what` is what a deny rule
+ * must name: "fields". */
 MUST_USE int patterns_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
-                           const struct policy_rule *rule, pattern_name *name, struct pattern_map *ret);
+                           struct policy_rule *rule, enum policy_part part, const char *what,
+                           pattern_name *name);
 /* An expression of a rule: it ends with the snapshot. */
 MUST_USE int patterns_compile(struct schema_ctx *ctx, const struct schema_item *item,
                               const struct policy_rule *rule, struct regex **ret);

@@ -16,14 +16,6 @@ const char *policy_file(const struct policy *p)
     return p->file;
 }
 
-const char *policy_file_at(const struct policy *p, size_t i)
-{
-    for (size_t at = 0; at < p->origin_count; at++)
-        if (p->origins[at]->kind != ORIGIN_PRESET && i-- == 0)
-            return p->origins[at]->file;
-    return NULL;
-}
-
 const char *policy_digest(const struct policy *p)
 {
     return p->digest;

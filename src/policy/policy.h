@@ -78,8 +78,6 @@ DEFINE_AUTO(policy)
 const char *policy_task(const struct policy *p);
 enum policy_mode policy_mode(const struct policy *p);
 const char *policy_file(const struct policy *p);
-/* The files that it is made of, by path: number 0 is its own.  NULL from the last on. */
-const char *policy_file_at(const struct policy *p, size_t i);
 /* SHA-256, lower-case hex, of the text, or of that and all texts that it extends: which policy was in force.
  */
 const char *policy_digest(const struct policy *p);

@@ -179,16 +179,6 @@ static void tests_are_handed_on_as_written(void **state)
     assert_int_equal(t->at[1].line, 4);
 }
 
-static void a_policy_knows_its_files(void **state)
-{
-    (void)state;
-    AUTO(policy) *p = compile("exeat: 1\nextends: [{p: a.test}, ./team.yaml]\n", files);
-    assert_string_equal(policy_file_at(p, 0), ".exeat.yaml");
-    assert_string_equal(policy_file_at(p, 1), "team.yaml");
-    assert_string_equal(policy_file_at(p, 2), "more.yaml");
-    assert_null(policy_file_at(p, 3));
-}
-
 static void the_digest_covers_every_text(void **state)
 {
     (void)state;
@@ -248,7 +238,6 @@ int main(void)
         cmocka_unit_test(a_policy_without_keys_of_the_jail_asks_for_nothing),
         cmocka_unit_test(the_jail_is_told_what_is_written),
         cmocka_unit_test(tests_are_handed_on_as_written),
-        cmocka_unit_test(a_policy_knows_its_files),
         cmocka_unit_test(the_digest_covers_every_text),
         cmocka_unit_test(extends_needs_someone_who_looks_up),
         cmocka_unit_test(the_summary_says_how_much_may_leave),
