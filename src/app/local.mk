@@ -62,6 +62,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/run_env.def \
 	%D%/run_env.h \
 	%D%/run_files.def \
+	%D%/run_kept.c \
+	%D%/run_kept.h \
 	%D%/run_plan.c \
 	%D%/run_plan.h \
 	%D%/run_print.c \
@@ -71,6 +73,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/run_session.h \
 	%D%/run_summary.c \
 	%D%/run_summary.h \
+	%D%/runs.c \
+	%D%/runs.h \
 	%D%/seal_keys.c \
 	%D%/seal_keys.h \
 	%D%/sealer.c \

@@ -4,6 +4,7 @@
 #include "app/jailnet.h"
 #include "app/run_config.h"
 #include "app/run_plan.h"
+#include "app/runs.h"
 #include "app/run_session.h"
 #include "app/run_summary.h"
 #include "app/state.h"
@@ -33,6 +34,7 @@ struct run {
     struct run_session session;
     char id[RUN_ID_BYTES];
     char state[STATE_PATH_BYTES], log[PATH_MAX], private[PATH_MAX]; /* private: gone at the end */
+    int lock; /* of private: says that this run lives */
     struct buf config;
     struct files_given *given;
     uint32_t fail; /* test builds: 1 + the step that is to fail */
@@ -74,7 +76,9 @@ static int make_shared_place(struct run *r, struct err *e)
     snprintf(r->private, sizeof r->private, "%s/%s", above, r->id);
     if (mkdir(above, 0711) < 0 && errno != EEXIST)
         return err_sys(e, "%s", above);
-    if (mkdir(r->private, 0700) < 0 || chown(r->private, r->plan.uid, r->plan.gid) < 0)
+    if (runs_claim(above, r->id, &r->lock, e) < 0)
+        return -1;
+    if (chown(r->private, r->plan.uid, r->plan.gid) < 0)
         return err_sys(e, "%s", r->private);
     return 0;
 }
@@ -92,8 +96,9 @@ static int make_places(struct run *r, struct err *e)
         return -1;
     if (r->plan.drop)
         return make_shared_place(r, e);
+    snprintf(audit, sizeof audit, "%s/runs", r->state);
     snprintf(r->private, sizeof r->private, "%s/runs/%s", r->state, r->id);
-    return folders_make(r->private, e);
+    return folders_make(audit, e) < 0 ? -1 : runs_claim(audit, r->id, &r->lock, e);
 }
 
 /* The configuration strips "./" of paths, and given texts are found by their path. */
@@ -359,7 +364,7 @@ int run_command(const struct run_options *o)
     log_set_name("exeat run");
     if (o->dry_run)
         return dry_run(o);
-    struct run r = {.o = o, .loop = loop_new(true), .status = RUN_FAILED, .jail = JAIL_NONE};
+    struct run r = {.o = o, .loop = loop_new(true), .status = RUN_FAILED, .jail = JAIL_NONE, .lock = -1};
     if (!r.loop) {
         log_error("no event loop");
         return RUN_FAILED;
@@ -372,6 +377,7 @@ int run_command(const struct run_options *o)
     supervisor_free(r.supervisor);
     if (r.private[0])
         rmdir(r.private); /* after all that lay in it */
+    fd_auto_close(&r.lock);
     run_plan_clear(&r.plan);
     free(r.given);
     buf_free(&r.config);

@@ -6,8 +6,10 @@ UNIT_TESTS = \
 	%D%/test_app_config_errors \
 	%D%/test_app_env \
 	%D%/test_app_ipc \
+	%D%/test_app_trust \
 	%D%/test_app_registries \
 	%D%/test_audit_args \
+	%D%/test_app_runs \
 	%D%/test_audit_inflight \
 	%D%/test_audit_log \
 	%D%/test_audit_records \
@@ -24,7 +26,9 @@ UNIT_TESTS = \
 	%D%/test_inspect_budgets \
 	%D%/test_loop \
 	%D%/test_policy_cases \
+	%D%/test_policy_diff \
 	%D%/test_policy_errors \
+	%D%/test_policy_lint \
 	%D%/test_policy_keys \
 	%D%/test_policy_snapshot \
 	%D%/test_proxy_blockpage \
@@ -39,6 +43,7 @@ UNIT_TESTS = \
 	%D%/test_regex \
 	%D%/test_sandbox_agent \
 	%D%/test_sandbox_lockin \
+	%D%/test_sandbox_mounts_git \
 	%D%/test_sandbox_network \
 	%D%/test_tls_handshake \
 	%D%/test_tls_hello \
@@ -66,6 +71,7 @@ fetch_client = %D%/fetch_client.c %D%/fetch_client.h %D%/fetch_world.c %D%/fetch
 	%D%/policy_texts.c %D%/policy_texts.h
 %C%_test_policy_errors_SOURCES = %D%/test_policy_errors.c %D%/case_files.c %D%/case_files.h \
 	%D%/policy_texts.c %D%/policy_texts.h
+%C%_test_policy_lint_SOURCES = %D%/test_policy_lint.c %D%/case_files.c %D%/case_files.h
 %C%_test_proxy_certs_SOURCES = %D%/test_proxy_certs.c %D%/tls_fixture.c %D%/tls_fixture.h
 proxy_world = \
 	%D%/audit_fixture.c \
@@ -81,6 +87,7 @@ proxy_world = \
 %C%_test_proxy_failures_SOURCES = $(proxy_world) %D%/test_proxy_failures.c
 %C%_test_proxy_flow_SOURCES = $(proxy_world) %D%/test_proxy_flow.c
 %C%_test_proxy_reload_SOURCES = $(proxy_world) %D%/test_proxy_reload.c
+%C%_test_sandbox_mounts_git_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS) -DEXEAT_BUBBLEWRAP=\"$(BUBBLEWRAP)\"
 %C%_test_tls_handshake_SOURCES = %D%/test_tls_handshake.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_keeper_SOURCES = %D%/test_tls_keeper.c %D%/tls_fixture.c %D%/tls_fixture.h
 %C%_test_tls_mint_SOURCES = %D%/test_tls_mint.c %D%/tls_fixture.c %D%/tls_fixture.h
