@@ -549,7 +549,7 @@ int config_parse(struct slice text, struct problems *problems, struct config **r
     c->arena = ARENA_INIT(CONFIG_ARENA_BYTES);
     unsigned before = problems->count;
     struct raw raw = defaults();
-    struct schema_ctx ctx = {&c->arena, problems};
+    struct schema_ctx ctx = {.arena = &c->arena, .problems = problems};
     if (decode(&ctx, text, &raw) < 0)
         return -1;
     struct maker m = {.c = c, .problems = problems, .folder = folder_of(problems->file)};

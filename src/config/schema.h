@@ -21,7 +21,7 @@
  *     static const struct schema conf_schema = SCHEMA("configuration", struct conf, conf_keys);
  *
  *     struct conf conf = {.audit.rotate = 100 << 20};         // defaults: what stands there before
- *     struct schema_ctx ctx = {&arena, &problems};
+ *     struct schema_ctx ctx = {.arena = &arena, .problems = &problems};
  *     if (schema_decode(&ctx, &conf_schema, doc->root, &conf) < 0) …   // every problem was added
  *
  * A key that is not in the table is an error that names the nearest one.  A key of a capability that
@@ -37,7 +37,13 @@ struct schema_key;
 struct schema_ctx {
     struct arena *arena; /* what is read lives there: the document may go */
     struct problems *problems;
+    struct arena *scratch; /* what readers need only while they read; NULL: arena */
 };
+
+static inline struct arena *schema_scratch(const struct schema_ctx *ctx)
+{
+    return ctx->scratch ? ctx->scratch : ctx->arena;
+}
 
 /* Reads `value` into `field`; -1 with a problem added, and the field untouched. */
 typedef int schema_read(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,

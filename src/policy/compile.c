@@ -208,10 +208,12 @@ int policy_compile_source(const struct policy_source *from, policy_report *repor
         return problems_add(&problems, 0, 0, "out of memory");
     atomic_init(&p->refs, 1);
     p->arena = ARENA_INIT(ARENA_BYTES);
-    struct schema_ctx ctx = {&p->arena, &problems};
+    struct arena scratch = ARENA_INIT(ARENA_BYTES);
+    struct schema_ctx ctx = {&p->arena, &problems, &scratch};
     struct sources all;
     int result = compile(&ctx, from, &all, p);
     sources_clear(&all);
+    arena_free(&scratch);
     if (result == 0)
         *ret_policy = TAKE(p);
     return result;
@@ -228,7 +230,7 @@ void policy_gather(const struct policy_source *from)
 {
     struct arena arena = ARENA_INIT(ARENA_BYTES);
     struct problems unheard = {.file = from->file};
-    struct schema_ctx ctx = {&arena, &unheard};
+    struct schema_ctx ctx = {&arena, &unheard, NULL};
     struct sources all;
     if (sources_read(&ctx, from, &all) < 0)
         unheard.count++; /* whoever compiles the same texts is told */

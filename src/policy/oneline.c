@@ -18,7 +18,7 @@ static int fail(const struct oneline *o, const char *what)
 /* Its place is that of its first character in the line, so that errors point at the part. */
 static struct node *new_node(const struct oneline *o, enum node_kind kind, struct slice text)
 {
-    struct node *n = arena_new(o->ctx->arena, struct node);
+    struct node *n = arena_new(schema_scratch(o->ctx), struct node);
     if (!n)
         return NULL;
     size_t offset = text.ptr >= o->text->text.ptr && text.ptr <= o->text->text.ptr + o->text->text.len
@@ -30,7 +30,7 @@ static struct node *new_node(const struct oneline *o, enum node_kind kind, struc
                        .column = o->text->column + (unsigned)offset + !o->text->plain,
                        .weight = 1};
     if (kind == NODE_SCALAR) {
-        n->text = arena_slice(o->ctx->arena, text);
+        n->text = arena_slice(schema_scratch(o->ctx), text);
         return n->text.ptr ? n : NULL;
     }
     return n;
@@ -135,7 +135,7 @@ static int add_others(struct oneline *o, const struct node *mapping)
         for (size_t i = 0; i < ARRAY_LEN(said); i++)
             if (slice_eq(value->key->text, slice_str(said[i])))
                 result = schema_fail(o->ctx, value->key, "`rule` says already what `%s` would say", said[i]);
-        struct node *copy = arena_new(o->ctx->arena, struct node);
+        struct node *copy = arena_new(schema_scratch(o->ctx), struct node);
         if (!copy)
             return fail(o, "out of memory");
         *copy = *value;
@@ -154,7 +154,7 @@ const struct node *oneline_expand(struct schema_ctx *ctx, const struct node *val
         return value;
     if (schema_scalar(ctx, "rule", text, &line) < 0)
         return NULL;
-    struct node *mapping = arena_new(ctx->arena, struct node);
+    struct node *mapping = arena_new(schema_scratch(ctx), struct node);
     if (!mapping)
         return NULL;
     *mapping = (struct node){.kind = NODE_MAPPING, .line = value->line, .column = value->column, .weight = 1};

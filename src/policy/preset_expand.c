@@ -108,7 +108,7 @@ static struct slice replace(struct copy *c, const struct node *n)
             return n->text; /* told */
     if (buf_append(&out, rest) < 0)
         c->failed = true;
-    return arena_slice(c->ctx->arena, buf_slice(&out));
+    return arena_slice(schema_scratch(c->ctx), buf_slice(&out));
 }
 
 static bool decides(const struct node *value)
@@ -118,7 +118,7 @@ static bool decides(const struct node *value)
 
 static struct node *copy_node(struct copy *c, const struct node *n, bool rule)
 {
-    struct node *to = arena_new(c->ctx->arena, struct node);
+    struct node *to = arena_new(schema_scratch(c->ctx), struct node);
     if (!to) {
         c->failed = true;
         return NULL;
@@ -154,7 +154,8 @@ static void number_name(struct copy *c, struct node *rule, const struct node *fr
     const struct node *written = name ? node_get(from, SLICE("name")) : NULL;
     if (c->which == 0 || !written || written->kind != NODE_SCALAR || !slice_eq(written->text, name->text))
         return;
-    name->text = slice_str(arena_printf(c->ctx->arena, "%.*s (%zu)", SLICE_FMT(name->text), c->which + 1));
+    name->text =
+        slice_str(arena_printf(schema_scratch(c->ctx), "%.*s (%zu)", SLICE_FMT(name->text), c->which + 1));
 }
 
 /* Whether `when` and `unless` let the rule be there. */
@@ -206,7 +207,7 @@ int preset_expand(struct schema_ctx *ctx, const struct preset *preset, const str
         *ret = list;
         return 0;
     }
-    struct node *to = arena_new(ctx->arena, struct node);
+    struct node *to = arena_new(schema_scratch(ctx), struct node);
     if (!to)
         return schema_fail(ctx, list, "out of memory");
     *to = *list;

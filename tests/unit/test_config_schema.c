@@ -80,7 +80,7 @@ static int teardown(void **state)
 
 static int decode(struct fixture *f, const char *text)
 {
-    struct schema_ctx ctx = {&f->arena, &f->problems};
+    struct schema_ctx ctx = {.arena = &f->arena, .problems = &f->problems};
     document_free(TAKE(f->doc));
     f->problems.count = 0;
     if (document_parse(slice_str(text), &f->problems, &f->doc) < 0)
