@@ -2,6 +2,7 @@
 
 #include "app/role.h"
 #include "app/run_env.h"
+#include "app/run_kept.h"
 #include "app/signals.h"
 #include "base/io.h"
 #include "policy/jail.h"
@@ -221,6 +222,24 @@ static const char *const *resolve(struct run_plan *p, const char *const *list, s
     return all;
 }
 
+static int find_kept(struct run_plan *p, struct err *e)
+{
+    const struct run_options *o = p->o;
+    const struct run_kept_inputs in = {.state = p->state,
+                                       .project = o->project,
+                                       .task = o->task ? o->task : policy_task(o->policy),
+                                       .policy_name = o->policy_name,
+                                       .policy = o->policy,
+                                       .uid = p->uid,
+                                       .drop = p->drop};
+    struct run_kept kept;
+    if (run_kept_find(&p->arena, &in, &kept, e) < 0)
+        return -1;
+    p->mounts_options.cache = kept.cache;
+    p->mounts_options.agent_state = kept.agent;
+    return 0;
+}
+
 static int fill_mounts(struct run_plan *p, struct err *e)
 {
     static const char *const never[] = {EXEAT_SYSCONFDIR, EXEAT_DATADIR, EXEAT_LOCALSTATEDIR "/lib/exeat",
@@ -247,7 +266,7 @@ static int fill_mounts(struct run_plan *p, struct err *e)
         .init = p->init,
     };
     const struct mounts_options *o = &p->mounts_options;
-    return o->read && o->write && o->hide ? 0 : err_set(e, "too many paths in `files`");
+    return o->read && o->write && o->hide ? find_kept(p, e) : err_set(e, "too many paths in `files`");
 }
 
 /* Landlock's second word on what the mounts say. */
@@ -266,6 +285,9 @@ static int list_writable(struct run_plan *p, struct err *e)
 
 static int make_environment(struct run_plan *p, struct err *e)
 {
+    const char *const *of_mounts;
+    if (mounts_environment(p->mounts, &p->arena, &of_mounts, e) < 0)
+        return -1;
     const struct env_inputs proxy = {.proxy_host = "127.0.0.1",
                                      .proxy_port = NETWORK_PROXY_PORT,
                                      .bundle = inside.bundle,
@@ -277,7 +299,9 @@ static int make_environment(struct run_plan *p, struct err *e)
                                       .proxy = &proxy,
                                       .home = p->home,
                                       .user = p->user,
-                                      .directory = p->directory};
+                                      .directory = p->directory,
+                                      .more = of_mounts,
+                                      .keep = mounts_agent_logins(p->jail->files.agent)};
     return run_environment(&p->arena, &in, &p->environment, &p->dropped, e);
 }
 
@@ -318,6 +342,8 @@ void run_plan_jail(const struct run_plan *p, struct jail_options *ret)
 /* An executable that was found outside: what is missing inside is it, or what it is run by. */
 void run_plan_explain_exec(const struct run_plan *p, int why, struct err *e)
 {
+    if (why == ENOENT && p->mounts && mounts_explain_missing(p->mounts, p->path, e) < 0)
+        return;
     if (why == ENOENT)
         err_set(e,
                 "%s: it, or what runs it (its first line, its loader), is not inside the jail: "

@@ -119,6 +119,18 @@ struct mount_op *mounts_find(struct mounts *m, const char *to)
     return NULL;
 }
 
+const struct mount_op *mounts_above(const struct mounts *m, const char *path, bool strictly)
+{
+    const struct mount_op *found = NULL;
+    for (size_t i = 0; i < m->count; i++) {
+        const char *to = m->ops[i].to;
+        if (path_within(path, to) && !(strictly && strcmp(path, to) == 0) &&
+            (!found || strlen(to) >= strlen(found->to)))
+            found = &m->ops[i];
+    }
+    return found;
+}
+
 /* Two reasons to mount on one path: the stricter one counts. */
 static int merge(struct mount_op *op, struct mount_op *with)
 {

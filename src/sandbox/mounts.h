@@ -89,8 +89,8 @@ MUST_USE int mounts_environment(const struct mounts *m, struct arena *a, const c
                                 struct err *e);
 /* The variables by which a known agent logs in, ending with NULL; NULL where it is not known. */
 const char *const *mounts_agent_logins(const char *agent);
-/* Fills e for a path that was not found in the jail: whether it is outside, and the line that shows it.  -1.
- */
+/* For a path that was not found in the jail: -1, and e with the line that shows it, where it is outside but
+ * not inside; else 0. */
 int mounts_explain_missing(const struct mounts *m, const char *path, struct err *e);
 
 MUST_USE int mounts_prepare(struct mounts *m, struct err *e);

@@ -49,6 +49,9 @@ MUST_USE int mounts_add_path(struct mounts *m, enum mount_kind kind, const char 
 
 /* The op that mounts on `to`; NULL. */
 struct mount_op *mounts_find(struct mounts *m, const char *to);
+/* The mount that decides about a path: the one on the longest way to it; strictly: not one on the path
+ * itself. */
+const struct mount_op *mounts_above(const struct mounts *m, const char *path, bool strictly);
 /* What lies at `path`, mounted on itself: it can be neither written nor replaced (MOUNT_READ), or not
  * replaced (MOUNT_WRITE).  So that nobody can rename a folder above it either, each folder between it and the
  * writable folder that holds it becomes a mount as well.  What is not there is made for the time of the run:

@@ -55,6 +55,9 @@ static int pin_parents(struct mounts *m, const char *root, const char *path, con
         .kind = MOUNT_WRITE, .reason = pin->reason, .create = pin->create, .directory = true};
     for (const char *slash = strchr(path + strlen(root) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         char *dir = mounts_printf(m, e, "%.*s", (int)(slash - path), path);
+        const struct mount_op *above = dir ? mounts_above(m, dir, false) : NULL;
+        if (above && above->make_from) /* in a folder of ours, where renaming it changes nothing outside */
+            continue;
         if (!dir || pin_one(m, dir, &parent, e) < 0)
             return -1;
     }

@@ -53,8 +53,15 @@ static int keep_one(struct mounts *m, const struct mount_op *op, const char **re
     const char *path = mounts_printf(m, e, "%s/repositories%s.%s", m->state, run, name + 1);
     if (!folder || !path)
         return -1;
-    if ((mkdir(folder, 0700) < 0 && errno != EEXIST) || rename(op->from, path) < 0)
-        return err_sys(e, "%s: cannot be kept in %s", op->from, folder);
+    if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+        return err_sys(e, "%s: cannot make it", folder);
+    int rc = rename(op->from, path);
+    if (rc < 0 && errno == EXDEV) { /* root's state is elsewhere: beside the run's folder */
+        path = mounts_printf(m, e, "%s.%s", m->run, name + 1);
+        rc = path ? rename(op->from, path) : -1;
+    }
+    if (rc < 0)
+        return err_sys(e, "%s: cannot be kept", op->from);
     *ret_path = path;
     return 0;
 }

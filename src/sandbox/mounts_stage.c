@@ -160,12 +160,18 @@ static int put(struct stage *s, const struct mount_op *op, int tree, uint64_t fl
     return 0;
 }
 
+/* Mounted on itself, the place must be the file as well; on a folder of ours it is one that we made. */
+static int expected(const struct stage *s, const struct mount_op *op)
+{
+    const struct mount_op *above = mounts_above(s->m, op->to, true);
+    bool itself = strcmp(op->to, op->from) == 0 && op->protects;
+    return itself && !(above && above->make_from) ? op->fd : -1;
+}
+
 static int bind_op(struct stage *s, const struct mount_op *op, uint64_t flags, struct err *e)
 {
     AUTO_FD int tree = clone_source(op, e);
-    if (tree < 0)
-        return -1;
-    return put(s, op, tree, FLAGS | flags, strcmp(op->to, op->from) == 0 && op->protects ? op->fd : -1, e);
+    return tree < 0 ? -1 : put(s, op, tree, FLAGS | flags, expected(s, op), e);
 }
 
 static int apply_read(struct stage *s, const struct mount_op *op, struct err *e)

@@ -209,14 +209,22 @@ static int give_away(const struct mounts *m, const char *path, struct err *e)
     return err_sys(e, "%s: cannot be given to uid %u", path, (unsigned)m->o->uid);
 }
 
-/* With the folders above it. */
+/* Whether `path` is of a folder that the jail gets, and not one on the way to it. */
+static bool is_given(const struct mounts *m, const char *path)
+{
+    return path_within(path, m->run) || (m->o->cache && path_within(path, m->o->cache)) ||
+           (m->o->agent_state && path_within(path, m->o->agent_state));
+}
+
+/* With the folders above it; started as root, those must let the jail's user pass. */
 static int make_private(struct mounts *m, const char *path, struct err *e)
 {
     char part[PATH_MAX];
     for (const char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
         snprintf(part, sizeof part, "%.*s", (int)(slash ? slash - path : (ptrdiff_t)strlen(path)), path);
-        if (mkdir(part, 0700) == 0) {
-            if (give_away(m, part, e) < 0)
+        bool given = is_given(m, part);
+        if (mkdir(part, given || m->o->uid == geteuid() ? 0700 : 0711) == 0) {
+            if (given && give_away(m, part, e) < 0)
                 return -1;
         } else if (errno != EEXIST) {
             return err_sys(e, "%s: cannot make it", part);
@@ -238,6 +246,20 @@ static int copy_config(struct mounts *m, const struct mount_git *g, struct err *
     return give_away(m, path, e);
 }
 
+/* What is mounted on a folder of ours needs a place there. */
+static int make_points(struct mounts *m, const struct mount_op *on, struct err *e)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        const char *to = m->ops[i].to;
+        if (&m->ops[i] == on || mounts_above(m, to, true) != on)
+            continue;
+        const char *point = mounts_printf(m, e, "%s%s", on->from, to + strlen(on->to));
+        if (!point || make_private(m, point, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int make_folders(struct mounts *m, struct err *e)
 {
     for (size_t i = 0; i < m->count; i++) {
@@ -251,6 +273,8 @@ static int make_folders(struct mounts *m, struct err *e)
         if (op->fd < 0)
             return err_sys(e, "%s: cannot open", op->from);
         op->from = real;
+        if (make_points(m, op, e) < 0)
+            return -1;
     }
     for (size_t i = 0; i < m->git_count; i++)
         if (copy_config(m, &m->gits[i], e) < 0)

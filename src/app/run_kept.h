@@ -1,0 +1,23 @@
+/* Where a run finds what the runs before it kept: tool caches, an agent's state. */
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+#include "policy/policy.h"
+
+#include <sys/types.h>
+
+/* Names only; sandbox/mounts makes what is not there. */
+struct run_kept {
+    const char *cache; /* of one task (name, policy's path, owner) under one policy; NULL: `cache: none` */
+    const char *agent; /* of one agent in one project; NULL: the policy names none */
+};
+
+struct run_kept_inputs {
+    const char *state, *project, *task, *policy_name;
+    const struct policy *policy;
+    uid_t uid;
+    bool drop; /* from root to uid, who cannot look into root's state */
+};
+
+MUST_USE int run_kept_find(struct arena *a, const struct run_kept_inputs *in, struct run_kept *ret,
+                           struct err *e);
