@@ -52,7 +52,7 @@ const char *supervisor_seal_key(const struct supervisor *s);
 void supervisor_head(const struct supervisor *s, uint64_t *ret_seq, char ret_hash[65]);
 
 /* "exeat CA host 2026-11-21", and how long such a CA is good for. */
-enum { SUPERVISOR_CA_NAME_BYTES = 128, SUPERVISOR_CA_DAYS = 825 };
+enum { SUPERVISOR_CA_NAME_BYTES = 256, SUPERVISOR_CA_DAYS = 825 };
 void supervisor_name_ca(char ret[SUPERVISOR_CA_NAME_BYTES]);
 
 /* "20261121T080000Z-k3x9qd": start time and six random characters. */
