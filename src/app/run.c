@@ -4,11 +4,12 @@
 #include "app/jailnet.h"
 #include "app/run_config.h"
 #include "app/run_plan.h"
-#include "app/runs.h"
 #include "app/run_session.h"
 #include "app/run_summary.h"
+#include "app/runs.h"
 #include "app/state.h"
 #include "app/supervisor.h"
+#include "base/io.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -34,7 +35,7 @@ struct run {
     struct run_session session;
     char id[RUN_ID_BYTES];
     char state[STATE_PATH_BYTES], log[PATH_MAX], private[PATH_MAX]; /* private: gone at the end */
-    int lock; /* of private: says that this run lives */
+    int lock;                                                       /* of private: says that this run lives */
     struct buf config;
     struct files_given *given;
     uint32_t fail; /* test builds: 1 + the step that is to fail */
@@ -109,26 +110,48 @@ static const char *plain_name(const char *name)
     return name;
 }
 
+/* Paths in a configuration start at its folder: beside a --config, the policy's must not. */
+static const char *policy_path(struct run *r, const char *name)
+{
+    if (!r->o->config || name[0] == '/')
+        return plain_name(name);
+    return arena_printf(&r->plan.arena, "%s/%s", r->plan.directory, plain_name(name));
+}
+
+static int write_config(struct run *r, struct err *e)
+{
+    AUTO_BUF given = BUF_INIT(CONFIG_BYTES);
+    struct run_config c = {
+        .state = r->state,
+        .audit_file = r->log,
+        .task = r->o->task ? r->o->task : policy_task(r->o->policy),
+        .policy = policy_path(r, r->o->policy_name),
+        .mode = r->o->mode,
+    };
+    struct problems problems = {
+        .file = r->o->config ? r->o->config : CONFIG_NAME, .report = print_problem, .report_arg = r};
+    if (r->o->config && io_read_file(r->o->config, &given, e) < 0)
+        return -1;
+    c.given = buf_slice(&given);
+    r->config = BUF_INIT(2 * CONFIG_BYTES);
+    return run_config_write(&c, &problems, &r->config) < 0
+               ? err_set(e, "%s: not a configuration for a run", problems.file)
+               : 0;
+}
+
 static int make_config(struct run *r, struct err *e)
 {
     const struct run_options *o = r->o;
-    const struct run_config c = {
-        .state = r->state,
-        .audit_file = r->log,
-        .task = o->task ? o->task : policy_task(o->policy),
-        .policy = plain_name(o->policy_name),
-        .mode = o->mode,
-    };
-    r->config = BUF_INIT(CONFIG_BYTES);
-    if (run_config_write(&c, &r->config) < 0)
-        return err_set(e, "the paths of this run are too long");
     r->given = calloc(o->policy_file_count + 2, sizeof *r->given);
     if (!r->given)
         return err_set(e, "no memory");
-    r->given[0] = (struct files_given){CONFIG_NAME, buf_slice(&r->config)};
-    r->given[1] = (struct files_given){c.policy, SLICE("")};
+    if (write_config(r, e) < 0)
+        return -1;
+    r->given[0] = (struct files_given){o->config ? o->config : CONFIG_NAME, buf_slice(&r->config)};
+    r->given[1] = (struct files_given){policy_path(r, o->policy_name), SLICE("")};
     for (size_t i = 0; i < o->policy_file_count; i++)
-        r->given[i + 1] = (struct files_given){plain_name(o->policy_files[i].path), o->policy_files[i].text};
+        r->given[i + 1] =
+            (struct files_given){policy_path(r, o->policy_files[i].path), o->policy_files[i].text};
     return 0;
 }
 
@@ -150,7 +173,7 @@ static void on_keeper_end(void *arg)
 static int start_supervisor(struct run *r, struct err *e)
 {
     const struct supervisor_options options = {
-        .files = {.config = CONFIG_NAME,
+        .files = {.config = r->given[0].path,
                   .given = r->given,
                   .given_count = r->o->policy_file_count ? r->o->policy_file_count + 1 : 2,
                   .report = print_problem,
@@ -171,9 +194,11 @@ static int start_supervisor(struct run *r, struct err *e)
 /* What a run that was killed left on the host goes first: it would look like a part of the project. */
 static int plan_mounts(struct run *r, struct err *e)
 {
-    mounts_sweep(r->state);
-    if (jail_test_failure(r->fail, JAIL_STEP_plan, e) < 0 ||
-        run_plan_mounts(&r->plan, r->state, r->private, supervisor_trust(r->supervisor), e) < 0 ||
+    const struct config *c = supervisor_load(r->supervisor)->config;
+    const struct run_places places = {
+        .state = c->state, .log = c->audit.file, .run = r->private, .trust = supervisor_trust(r->supervisor)};
+    mounts_sweep(c->state);
+    if (jail_test_failure(r->fail, JAIL_STEP_plan, e) < 0 || run_plan_mounts(&r->plan, &places, e) < 0 ||
         mounts_prepare(r->plan.mounts, e) < 0)
         return jail_step_failed(JAIL_STEP_plan, e);
     r->mounts_made = true;
@@ -276,7 +301,8 @@ static void say_summary(const struct run *r)
     struct err e;
     char reasons[1000], hash[65];
     uint64_t seq;
-    if (run_summary_read(r->log, &s, &e) < 0) {
+    const char *log = supervisor_load(r->supervisor)->config->audit.file;
+    if (run_summary_read(log, r->id, &s, &e) < 0) {
         log_error("the log cannot be read: %s", e.text);
         return;
     }
@@ -287,7 +313,7 @@ static void say_summary(const struct run *r)
     if (s.would_block)
         log_info("mode monitor: %" PRIu64 " of them left that the policy would block", s.would_block);
     supervisor_head(r->supervisor, &seq, hash);
-    log_info("log %s, last record %" PRIu64 ":%s", r->log, seq, hash);
+    log_info("log %s, last record %" PRIu64 ":%s", log, seq, hash);
 }
 
 static void remove_trust(const struct run *r)
@@ -351,7 +377,8 @@ static int dry_run(const struct run_options *o)
     struct err e = {0};
     int status = RUN_FAILED;
     if (run_plan_find(&r.plan, o, &status, &e) < 0 || state_path("", r.state, &e) < 0 ||
-        run_plan_mounts(&r.plan, r.state, r.state, NULL, &e) < 0 || run_plan_print(&r.plan, o->json, &e) < 0)
+        run_plan_mounts(&r.plan, &(struct run_places){.state = r.state, .run = r.state}, &e) < 0 ||
+        run_plan_print(&r.plan, o->json, &e) < 0)
         log_error("%s", e.text);
     else
         status = 0;

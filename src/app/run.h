@@ -14,6 +14,7 @@ struct run_options {
     const struct files_given *policy_files; /* its text first, then what it extends by path */
     size_t policy_file_count;
     const struct policy *policy;       /* the same, compiled */
+    const char *config;                /* path of --config, absolute; NULL: none */
     const char *task;                  /* NULL: the policy's */
     const char *mode;                  /* NULL: the policy's */
     const char *const *rw, *const *ro; /* absolute; each ends with NULL */

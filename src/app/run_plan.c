@@ -56,17 +56,23 @@ static int find_user(struct run_plan *p, struct err *e)
     return 0;
 }
 
+/* Root's own HOME is not the command's, unless whoever set it meant that user. */
+static bool is_home_of(const char *home, uid_t uid)
+{
+    struct stat st;
+    return home && home[0] == '/' && stat(home, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == uid;
+}
+
+/* A user whom nobody knows has one all the same: it is empty inside. */
 static int find_home(struct run_plan *p, struct err *e)
 {
     const struct passwd *user = getpwuid(p->uid);
-    const char *home = p->drop ? NULL : getenv("HOME");
-    if (!home || home[0] != '/')
+    const char *home = getenv("HOME");
+    if (p->drop ? !is_home_of(home, p->uid) : !home || home[0] != '/')
         home = user ? user->pw_dir : NULL;
     if (user && p->drop)
         p->gid = user->pw_gid;
-    if (!home || home[0] != '/')
-        return err_set(e, "uid %u has no home directory: set HOME", p->uid);
-    p->home = keep(p, home, e);
+    p->home = keep(p, home && home[0] == '/' ? home : "/home/user", e);
     p->user = keep(p, user ? user->pw_name : "user", e);
     return p->home && p->user ? 0 : -1;
 }
@@ -242,8 +248,6 @@ static int find_kept(struct run_plan *p, struct err *e)
 
 static int fill_mounts(struct run_plan *p, struct err *e)
 {
-    static const char *const never[] = {EXEAT_SYSCONFDIR, EXEAT_DATADIR, EXEAT_LOCALSTATEDIR "/lib/exeat",
-                                        EXEAT_LOCALSTATEDIR "/log/exeat", NULL};
     const struct policy_files *f = &p->jail->files;
     p->mounts_options = (struct mounts_options){
         .project = p->o->project,
@@ -260,7 +264,7 @@ static int fill_mounts(struct run_plan *p, struct err *e)
         .run = p->run,
         .command = p->path,
         .path = getenv("PATH"),
-        .never = never,
+        .never = p->never,
         .texts = p->texts,
         .text_count = p->text_count,
         .init = p->init,
@@ -305,12 +309,28 @@ static int make_environment(struct run_plan *p, struct err *e)
     return run_environment(&p->arena, &in, &p->environment, &p->dropped, e);
 }
 
-int run_plan_mounts(struct run_plan *p, const char *state, const char *run, const struct trustfiles *trust,
-                    struct err *e)
+static int keep_places(struct run_plan *p, const struct run_places *places, struct err *e)
 {
-    p->state = keep(p, state, e);
-    p->run = keep(p, run, e);
-    if (!p->state || !p->run || read_trust(p, trust, e) < 0)
+    static const char *const ours[] = {EXEAT_SYSCONFDIR, EXEAT_DATADIR, EXEAT_LOCALSTATEDIR "/lib/exeat",
+                                       EXEAT_LOCALSTATEDIR "/log/exeat"};
+    p->state = keep(p, places->state, e);
+    p->run = keep(p, places->run, e);
+    if (!p->state || !p->run)
+        return -1;
+    memcpy(p->never, ours, sizeof ours);
+    if (!places->log)
+        return 0;
+    char *folder = keep(p, places->log, e);
+    char *end = folder ? strrchr(folder, '/') : NULL;
+    if (end)
+        *end = '\0';
+    p->never[ARRAY_LEN(ours)] = end && end > folder ? folder : NULL;
+    return folder ? 0 : -1;
+}
+
+int run_plan_mounts(struct run_plan *p, const struct run_places *places, struct err *e)
+{
+    if (keep_places(p, places, e) < 0 || read_trust(p, places->trust, e) < 0)
         return -1;
     add_texts(p);
     if (fill_mounts(p, e) < 0 || mounts_plan(&p->mounts_options, &p->mounts, e) < 0)

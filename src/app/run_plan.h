@@ -17,15 +17,16 @@ struct run_plan {
     gid_t gid;
     bool drop; /* from root to that */
     const char *user, *home;
-    const char *directory;   /* where the command starts */
-    const char *path;        /* its executable */
-    const char *init;        /* pid 1's, outside */
-    const char *state, *run; /* our state folder; this run's private one in it */
+    const char *directory; /* where the command starts */
+    const char *path;      /* its executable */
+    const char *init;      /* pid 1's, outside */
+    const char *state, *run;
     const char *const *environment, *const *dropped;
     const char *const *write; /* folders that Landlock lets it write */
     struct buf bundle, java, ca;
     struct mounts_text texts[RUN_TEXTS_MAX];
     size_t text_count;
+    const char *never[8]; /* where no jail may write */
     struct mounts_options mounts_options;
     struct mounts *mounts;
 };
@@ -33,9 +34,14 @@ struct run_plan {
 /* Finds out who and where; *ret_status is 126 or 127 where the command cannot be executed or found.
  * Nothing is made.  `p` must not move. */
 MUST_USE int run_plan_find(struct run_plan *p, const struct run_options *o, int *ret_status, struct err *e);
-/* Decides what the command may see.  `trust` NULL (--dry-run): the trust files have no content yet. */
-MUST_USE int run_plan_mounts(struct run_plan *p, const char *state, const char *run,
-                             const struct trustfiles *trust, struct err *e);
+/* Where exeat keeps what a jail must not reach. */
+struct run_places {
+    const char *state, *run;        /* run: private, of this run */
+    const char *log;                /* NULL: below state */
+    const struct trustfiles *trust; /* NULL (--dry-run): they have no content yet */
+};
+/* Decides what the command may see. */
+MUST_USE int run_plan_mounts(struct run_plan *p, const struct run_places *places, struct err *e);
 void run_plan_clear(struct run_plan *p);
 
 /* Why execve(2) failed inside, with what to do. */

@@ -26,7 +26,7 @@ static void count(struct run_summary *s, const struct log_record *r)
     s->by_reason[reason_of_id(r->reason)]++;
 }
 
-int run_summary_read(const char *log_path, struct run_summary *ret, struct err *e)
+int run_summary_read(const char *log_path, const char *run, struct run_summary *ret, struct err *e)
 {
     AUTO(log_reader) *reader = NULL;
     struct run_summary s = {0};
@@ -38,7 +38,8 @@ int run_summary_read(const char *log_path, struct run_summary *ret, struct err *
         struct log_record record;
         if (log_record_parse(line, &record) < 0)
             continue; /* `exeat log --verify` says what is wrong with it */
-        count(&s, &record);
+        if (slice_eq(record.run, slice_str(run)))
+            count(&s, &record);
         log_record_clear(&record);
     }
     if (got == LOG_ERROR)

@@ -9,6 +9,6 @@ struct run_summary {
 };
 
 /* Counts the records of `run` in the log. */
-MUST_USE int run_summary_read(const char *log_path, struct run_summary *ret, struct err *e);
+MUST_USE int run_summary_read(const char *log_path, const char *run, struct run_summary *ret, struct err *e);
 /* "host-not-allowed 2, method-not-allowed 1"; cut where it does not fit. */
 void run_summary_reasons(const struct run_summary *s, char *ret, size_t size);

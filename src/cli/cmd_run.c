@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct options {
-    const char *policy, *task, *mode;
+    const char *policy, *task, *mode, *config;
     struct option_list rw, ro;
     bool as_root, dry_run, json, quiet;
 };
@@ -26,7 +26,8 @@ static const struct option_row rows[] = {
     OPTION_FLAG(struct options, as_root, "as-root",
                 "let the jail's user be root: files it writes are root's"),
     OPTION_FLAG(struct options, quiet, "quiet", "no summary at the end"),
-    OPTION_LATER("config", "FILE", "settings of the run's own proxy"),
+    OPTION_TEXT(struct options, config, "config", "FILE",
+                "settings of the run's proxy: audit, limits, state, timeouts, upstream, workers"),
     OPTION_LATER("daemon", "SOCKET", "use the running proxy"),
 };
 
@@ -83,7 +84,8 @@ static const char *choose_project(const struct folders *rw)
     return result < 0 ? rw->at[0] : NULL;
 }
 
-static int start(const struct options *o, const struct folders *rw, const struct folders *ro, char **command)
+static int start(const struct options *o, const char *config, const struct folders *rw,
+                 const struct folders *ro, char **command)
 {
     struct project_policy found;
     struct policy *policy = NULL;
@@ -98,6 +100,7 @@ static int start(const struct options *o, const struct folders *rw, const struct
             .policy_files = found.files,
             .policy_file_count = found.file_count,
             .policy = policy,
+            .config = config,
             .task = o->task,
             .mode = o->mode,
             .rw = (const char *const *)rw->at,
@@ -119,9 +122,15 @@ static int find_and_start(const struct options *o, char **command)
 {
     struct folders rw = {0}, ro = {0};
     struct err e;
-    int status = find_folders(&o->rw, &rw, &e) < 0 || find_folders(&o->ro, &ro, &e) < 0
-                     ? complain(&e)
-                     : start(o, &rw, &ro, command);
+    AUTO_STR char *config = o->config ? realpath(o->config, NULL) : NULL;
+    int status;
+    if (o->config && !config) {
+        err_sys(&e, "%s", o->config);
+        return complain(&e);
+    }
+    status = find_folders(&o->rw, &rw, &e) < 0 || find_folders(&o->ro, &ro, &e) < 0
+                 ? complain(&e)
+                 : start(o, config, &rw, &ro, command);
     clear_folders(&rw);
     clear_folders(&ro);
     return status;
