@@ -72,23 +72,35 @@ static int bind_package(struct mounts *m, const char *path, struct err *e)
     return bind_folder(m, dir, e);
 }
 
+/* Without "." and ".." on the way: a mount point has none. */
+static const char *plain(struct mounts *m, const char *path, struct err *e)
+{
+    if (!strstr(path, "/./") && !strstr(path, "/../") && !strstr(path, "//"))
+        return path;
+    const char *slash = strrchr(path, '/');
+    const char *dir = mounts_printf(m, e, "%.*s/", (int)(slash - path), path);
+    const char *real = dir ? mounts_real(m, dir, NULL) : NULL;
+    return real ? mounts_printf(m, e, "%s%s", real, slash) : NULL;
+}
+
 /* A relative link starts at the folder of the link itself. */
-static char *follow(struct mounts *m, const char *path, struct err *e)
+static const char *follow(struct mounts *m, const char *path, struct err *e)
 {
     char target[PATH_MAX];
     ssize_t n = readlink(path, target, sizeof target - 1);
     if (n <= 0)
         return NULL;
     target[n] = 0;
-    if (target[0] == '/')
-        return mounts_printf(m, e, "%s", target);
     const char *slash = strrchr(path, '/');
-    return mounts_printf(m, e, "%.*s/%s", (int)(slash - path), path, target);
+    const char *next = target[0] == '/' ? mounts_printf(m, e, "%s", target)
+                                        : mounts_printf(m, e, "%.*s/%s", (int)(slash - path), path, target);
+    return next ? plain(m, next, e) : NULL;
 }
 
 /* ~/bin/x -> ../lib/y -> …: each of the links must be there too. */
 static int bind_chain(struct mounts *m, const char *path, struct err *e)
 {
+    path = plain(m, path, e);
     for (int hop = 0; path && hop < LINK_HOPS; hop++) {
         if (path_within(path, m->home) && bind_package(m, path, e) < 0)
             return -1;

@@ -45,6 +45,7 @@ UNIT_TESTS = \
 	%D%/test_sandbox_agent \
 	%D%/test_sandbox_lockin \
 	%D%/test_sandbox_mounts_git \
+	%D%/test_sandbox_mounts_plan \
 	%D%/test_sandbox_network \
 	%D%/test_tls_handshake \
 	%D%/test_tls_hello \
