@@ -101,11 +101,12 @@ static int check_names(struct schema_ctx *ctx, struct policy *p, size_t from)
 static int index_rule(struct policy *p, const struct policy_rule *rule)
 {
     const struct host_patterns *hosts = cond_host_of(rule);
+    struct slice start = cond_path_start(rule);
     for (size_t i = 0; i < hosts->count; i++) {
         const struct host_pattern *h = &hosts->at[i];
         bool at = h->kind != HOST_BELOW || rule->deny;
         bool below = h->kind != HOST_EXACT;
-        if (host_index_add(&p->index, &p->arena, h->name, at, below, rule, rule->deny) < 0)
+        if (host_index_add(&p->index, &p->arena, h->name, at, below, rule, rule->deny, start) < 0)
             return -1;
     }
     return 0;

@@ -58,6 +58,8 @@ enum http_scheme cond_scheme_of(const struct policy_rule *r);
 /* Only GET, HEAD and OPTIONS: the rule reads. */
 bool cond_method_only_reads(const struct policy_rule *r);
 uint64_t cond_body_max(const struct policy_rule *r);
+/* What every path begins with that an allow rule may fit; empty where that is not known. */
+struct slice cond_path_start(const struct policy_rule *r);
 /* The hosts of a rule; the index is built of them. */
 const struct host_patterns *cond_host_of(const struct policy_rule *r);
 

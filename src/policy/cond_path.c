@@ -126,6 +126,32 @@ static int finish(struct schema_ctx *ctx, const struct node *at, struct policy_r
     return schema_fail(ctx, at, "an allow rule has `paths`; a whole host is written `paths: [/**]`");
 }
 
+/* Before the first star, without the "/" there: a `**` segment also stands for no segment at all. */
+static struct slice literal_start(struct slice pattern)
+{
+    ptrdiff_t star = slice_find(pattern, '*');
+    struct slice start = slice_first(pattern, star < 0 ? pattern.len : (size_t)star);
+    if (star >= 0 && slice_ends(start, SLICE("/")))
+        start.len--;
+    return start;
+}
+
+struct slice cond_path_start(const struct policy_rule *r)
+{
+    const struct paths *paths = r->cond[PART_PATH];
+    if (r->deny || !paths || paths->glob_count == 0 || paths->regex_count)
+        return SLICE("");
+    struct slice common = literal_start(paths->globs[0].pattern);
+    for (size_t i = 1; i < paths->glob_count; i++) {
+        struct slice other = literal_start(paths->globs[i].pattern);
+        size_t n = 0;
+        while (n < common.len && n < other.len && common.ptr[n] == other.ptr[n])
+            n++;
+        common.len = n;
+    }
+    return common;
+}
+
 /* The decoded form of the path, made once a request. */
 static struct slice decoded_path(struct judged *q)
 {

@@ -34,7 +34,8 @@ static struct host_entry *find_slot(const struct host_index *index, struct slice
     return &index->slots[i];
 }
 
-static int append(struct ref_list *list, struct arena *arena, const struct policy_rule *rule)
+static int append(struct ref_list *list, struct arena *arena, const struct policy_rule *rule,
+                  struct slice start)
 {
     if (list->last && list->last->rule == rule)
         return 0; /* a rule may write a host twice */
@@ -42,6 +43,10 @@ static int append(struct ref_list *list, struct arena *arena, const struct polic
     if (!ref)
         return -1;
     ref->rule = rule;
+    start = slice_first(start, REF_START_BYTES);
+    ref->start_len = (uint8_t)start.len;
+    if (start.len)
+        memcpy(ref->start, start.ptr, start.len);
     if (list->last)
         list->last->next = ref;
     else
@@ -51,7 +56,7 @@ static int append(struct ref_list *list, struct arena *arena, const struct polic
 }
 
 int host_index_add(struct host_index *index, struct arena *arena, struct slice name, bool at, bool below,
-                   const struct policy_rule *rule, bool deny)
+                   const struct policy_rule *rule, bool deny, struct slice start)
 {
     uint64_t hash = hash_bytes(name);
     struct host_entry *entry = find_slot(index, name, hash);
@@ -61,9 +66,9 @@ int host_index_add(struct host_index *index, struct arena *arena, struct slice n
         entry->name = name;
         entry->hash = hash;
     }
-    if (at && append(&entry->at[deny], arena, rule) < 0)
+    if (at && append(&entry->at[deny], arena, rule, start) < 0)
         return -1;
-    return below ? append(&entry->below[deny], arena, rule) : 0;
+    return below ? append(&entry->below[deny], arena, rule, start) : 0;
 }
 
 static void hit(struct host_hits *hits, const struct ref_list *list)

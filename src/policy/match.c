@@ -53,6 +53,12 @@ static bool takes_part(const struct policy_rule *r, bool expired, enum policy_pa
     return r->deny || r->encoded_slash || !q->target->encoded_slash || end == CONNECT_END;
 }
 
+/* Whether the path begins as every path does that the rule fits; a CONNECT shows none. */
+static bool may_fit(const struct rule_ref *ref, enum policy_part end, const struct judged *q)
+{
+    return end == CONNECT_END || slice_starts(q->target->path, slice_of(ref->start, ref->start_len));
+}
+
 /* The first in the file of those, expired or not, that fit in all parts before `end`. */
 static const struct policy_rule *first_fit(const struct host_hits *hits, bool expired, enum policy_part end,
                                            struct judged *q)
@@ -62,7 +68,8 @@ static const struct policy_rule *first_fit(const struct host_hits *hits, bool ex
         for (const struct rule_ref *ref = hits->lists[i]; ref; ref = ref->next) {
             if (best && ref->rule->order >= best->order)
                 break;
-            if (!takes_part(ref->rule, expired, end, q) || (ref->rule->deny && asks_from(ref->rule, end)))
+            if (!may_fit(ref, end, q) || !takes_part(ref->rule, expired, end, q) ||
+                (ref->rule->deny && asks_from(ref->rule, end)))
                 continue;
             if (fits(ref->rule, end, q))
                 best = ref->rule;
@@ -97,11 +104,19 @@ static bool is_nearer(const struct nearest *a, const struct nearest *b)
     return !b->rule || more < 0 || (more == 0 && a->rule->order < b->rule->order);
 }
 
+/* Every rule misses something, so that only an earlier one could be nearer. */
+static bool is_final(const struct nearest *n)
+{
+    return n->rule && __builtin_popcount(n->mismatch) == 1;
+}
+
 static struct verdict missing_rule(const struct host_hits *hits, enum policy_part end, struct judged *q)
 {
     struct nearest best = {.reason = REASON_HOST_NOT_ALLOWED, .mismatch = 1u << PART_HOST};
     for (size_t i = 0; i < hits->count; i++)
         for (const struct rule_ref *ref = hits->lists[i]; ref; ref = ref->next) {
+            if (is_final(&best) && ref->rule->order > best.rule->order)
+                break;
             if (!takes_part(ref->rule, false, end, q))
                 continue;
             struct nearest n = compare(ref->rule, end, q);

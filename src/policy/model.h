@@ -22,22 +22,22 @@ struct policy_origin {
     unsigned rules;               /* so far */
 };
 
-struct policy_rule {
+struct policy_rule { /* first what judging reads, so that it lies together */
     struct policy *policy;
+    unsigned order; /* in the policy with all it extends, allow and deny rules together, from 0 */
+    bool deny;
+    bool encoded_slash;           /* of an allow rule: also speaks of paths with %2F */
+    bool passthrough;             /* of an allow rule: not terminated */
+    bool broad;                   /* a wildcard over a public suffix is meant */
+    struct expiry expires;        /* from then on the rule is as if it were not there */
+    const void *cond[PART_COUNT]; /* each of the type of its cond_<name>.c; NULL: any */
     const struct policy_origin *origin;
     const char *name;
     const char *message; /* of a deny rule; NULL where none is written */
     unsigned line, column;
-    unsigned order;  /* in the policy with all it extends, allow and deny rules together, from 0 */
-    unsigned number; /* in its file, from 1 */
-    bool deny;
-    bool broad;                   /* a wildcard over a public suffix is meant */
-    bool encoded_slash;           /* of an allow rule: also speaks of paths with %2F */
-    bool passthrough;             /* of an allow rule: not terminated */
+    unsigned number;              /* in its file, from 1 */
     struct policy_nets addresses; /* of an allow rule: internal networks that it may lead to */
     struct policy_limits limits;  /* of an allow rule */
-    struct expiry expires;        /* from then on the rule is as if it were not there */
-    const void *cond[PART_COUNT]; /* each of the type of its cond_<name>.c; NULL: any */
 };
 
 /* What does not lie in the arena. */
