@@ -21,6 +21,7 @@ workers: {workers}
 state: ./state
 audit: {{file: ./audit.jsonl}}
 ca: {{cert: ./ca.pem, key: ./ca.key}}
+reload: {reload}
 {extra}
 upstream:
   ca_file: {roots}
@@ -62,7 +63,7 @@ class Exeat:
     """One configuration in a folder of its own, and the proxy that runs by it."""
 
     def __init__(self, folder, policies, roots, resolve=(), tasks=None, extra="", workers=2, namespace=None,
-                 listen=None, config=None):
+                 listen=None, config=None, reload="signal", make=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.namespace = namespace
@@ -75,10 +76,13 @@ class Exeat:
         (self.folder / "home").mkdir(exist_ok=True)
         for task, text in policies.items():
             self.write_policy(text, task)
+        for name, text in (make or {}).items():
+            (self.folder / name).parent.mkdir(exist_ok=True)
+            (self.folder / name).write_text(text)
         if tasks is None:
             tasks = "".join(f"  - {{task: {t}, policy: ./{t}.yaml, token: {self.token(t)}}}\n" for t in policies)
         self.config_text = config or CONFIG.format(
-            listen=listen or f"127.0.0.1:{paths.free_port()}", workers=workers, extra=extra, roots=roots, tasks=tasks,
+            listen=listen or f"127.0.0.1:{paths.free_port()}", workers=workers, extra=extra, reload=reload, roots=roots, tasks=tasks,
             resolve=", ".join(f'"{line}"' for line in resolve))
         self.config = self.folder / "exeat.yaml"
         self.write_config(self.config_text)
