@@ -28,7 +28,7 @@ struct budget_memory {
 struct budget_store {
     int fd;
     struct budget_memory *memory;
-    char path[PATH_MAX]; /* "": nothing is kept */
+    char path[PATH_MAX];         /* "": nothing is kept */
     uint8_t saved[SHA256_BYTES]; /* of the counters in the file */
     unsigned unchanged;          /* seconds since then */
     bool failing;
@@ -105,7 +105,8 @@ static int read_saved(struct budget_store *s, struct err *e)
     if (io_read_file(s->path, &text, e) < 0)
         return -1;
     if (budgets_read(s->memory->budgets, buf_slice(&text), wall, mono, e) < 0)
-        return err_wrap(e, "%s (what was spent is not known; removing the file begins all budgets anew)", s->path);
+        return err_wrap(e, "%s (what was spent is not known; removing the file begins all budgets anew)",
+                        s->path);
     return 0;
 }
 

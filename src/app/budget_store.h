@@ -1,8 +1,8 @@
 /* Where budgets live between requests, reloads and restarts.
  *
- * The counters (inspect/budgets.h) lie in a memfd that the supervisor holds and the proxy maps: the proxy opens
- * no file.  For a daemon the supervisor writes them to STATE/budgets, whole and by rename: each second in
- * which they changed, at the end, and when the proxy has died.  A run's end with it. */
+ * The counters (inspect/budgets.h) lie in a memfd that the supervisor holds and the proxy maps: the proxy
+ * opens no file.  For a daemon the supervisor writes them to STATE/budgets, whole and by rename: each second
+ * in which they changed, at the end, and when the proxy has died.  A run's end with it. */
 #pragma once
 #include "inspect/budgets.h"
 

@@ -313,7 +313,8 @@ static void say_summary(const struct run *r)
     if (s.would_block)
         log_info("mode monitor: %" PRIu64 " of them left that the policy would block", s.would_block);
     supervisor_head(r->supervisor, &seq, hash);
-    log_info("log %s, last record %" PRIu64 ":%s", log, seq, hash);
+    log_info("log %s, last record %" PRIu64 ":%s, seals by key %s", log, seq, hash,
+             supervisor_seal_key(r->supervisor));
 }
 
 static void remove_trust(const struct run *r)

@@ -11,7 +11,7 @@
 
 enum { FILE_BYTES = 16 << 10, FILE_MODE = 0644 };
 #define FILE_NAME "seal.pub"
-#define WORD "ed25519 "
+#define WORD      "ed25519 "
 
 int seal_keys_cut(struct slice *text, char ret_hex[2 * ED25519_KEY_BYTES + 1], struct err *e)
 {
@@ -56,8 +56,8 @@ static int read_keys(const char *path, struct slice text, struct verify_keys *re
     struct slice line;
     for (unsigned n = 1; slice_next(&text, '\n', &line); n++)
         if (read_line(line, &keys) < 0)
-            return err_set(e, "%s:%u: not \"" WORD "\" and %d hexadecimal digits, or too many of them", path, n,
-                           2 * ED25519_KEY_BYTES);
+            return err_set(e, "%s:%u: not \"" WORD "\" and %d hexadecimal digits, or too many of them", path,
+                           n, 2 * ED25519_KEY_BYTES);
     *ret = keys;
     return 0;
 }

@@ -1,7 +1,8 @@
 /* The public keys of seals: STATE/seal.pub.
  *
  * A line each, "ed25519 HEX", the oldest first.  A key is added when a CA is new; those before it stay, since
- * logs that they have sealed are still there.  Whoever wants to check a log elsewhere takes this file along. */
+ * logs that they have sealed are still there.  Whoever wants to check a log elsewhere takes this file along.
+ */
 #pragma once
 #include "audit/verify.h"
 

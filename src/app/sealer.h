@@ -1,5 +1,5 @@
-/* The audit log's line to the keeper: one socket of its own, so that a seal never waits behind certificates, nor
- * they behind it.  Used by the log's own thread; a new keeper may come at any time from another. */
+/* The audit log's line to the keeper: one socket of its own, so that a seal never waits behind certificates,
+ * nor they behind it.  Used by the log's own thread; a new keeper may come at any time from another. */
 #pragma once
 #include "base/err.h"
 #include "base/seal.h"

@@ -1,8 +1,8 @@
 /* A seal: the keeper's word that at some time a chain of the audit log ended in this record.
  *
- * The chain shows edits to whoever knows its last hash; a seal, signed by a key that the log's writer does not
- * have, is such a hash that cannot be made up afterwards.  What is signed is exactly this text, which no other
- * use of the key could produce:
+ * The chain shows edits to whoever knows its last hash; a seal, signed by a key that the log's writer does
+ * not have, is such a hash that cannot be made up afterwards.  What is signed is exactly this text, which no
+ * other use of the key could produce:
  *
  *     exeat seal 1\nCHAIN\nSEQ\nHASH\nTIME_MS\n
  *

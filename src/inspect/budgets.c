@@ -163,7 +163,8 @@ bool budget_take(struct budget_hold *h, const struct budget_limits *l, int64_t n
         return false;
     }
     for (int i = 0; i < BUDGET_ROLLING; i++)
-        window_place(&c->windows[i], &budget_kinds[i], now_ms, l->most[i + 1] <= WINDOW_EXACT, n, &h->places[i]);
+        window_place(&c->windows[i], &budget_kinds[i], now_ms, l->most[i + 1] <= WINDOW_EXACT, n,
+                     &h->places[i]);
     h->amount += n;
     return true;
 }

@@ -43,7 +43,8 @@ DEFINE_AUTO(budgets)
 void budgets_set_clock(struct budgets *b, int64_t now_ms, int64_t mono_ns);
 int64_t budgets_now(const struct budgets *b, int64_t mono_ns);
 
-/* The counter of this identity, made where there is none; NULL when there are too many.  One thread at a time. */
+/* The counter of this identity, made where there is none; NULL when there are too many.  One thread at a
+ * time. */
 MUST_USE struct budget_counter *budgets_get(struct budgets *b, const struct budget_key *key);
 
 /* What an exchange has taken of one counter, and where it is placed. */
@@ -63,11 +64,12 @@ int64_t budget_wait_ms(struct budget_counter *c, const struct budget_limits *l, 
 uint64_t budget_used(struct budget_counter *c, enum budget_span span);
 
 /* budgets_text.c: all counters that count something, as text with a checksum; and back.  The memory may be
- * written by others meanwhile, hostile ones too.  `now_ms`: budgets_now; `wall_ms` tells, when the text is read,
- * how long nobody ran.  A wall clock that went back in between was no time at all. */
+ * written by others meanwhile, hostile ones too.  `now_ms`: budgets_now; `wall_ms` tells, when the text is
+ * read, how long nobody ran.  A wall clock that went back in between was no time at all. */
 MUST_USE int budgets_write(struct budgets *b, int64_t now_ms, int64_t wall_ms, struct buf *out);
 /* Into an empty table.  An error says what is wrong with which line. */
-MUST_USE int budgets_read(struct budgets *b, struct slice text, int64_t wall_ms, int64_t mono_ns, struct err *e);
+MUST_USE int budgets_read(struct budgets *b, struct slice text, int64_t wall_ms, int64_t mono_ns,
+                          struct err *e);
 
 /* Shared by budgets.c and budgets_text.c. */
 struct budget_counter {

@@ -14,7 +14,8 @@
 
 #define FIRST_LINE "exeat budgets 1"
 
-static int write_counter(struct budget_counter *c, const struct budget_key *key, int64_t now_ms, struct buf *out)
+static int write_counter(struct budget_counter *c, const struct budget_key *key, int64_t now_ms,
+                         struct buf *out)
 {
     char hex[2 * BUDGET_KEY_BYTES + 1];
     uint64_t life = budget_used(c, BUDGET_LIFE);
@@ -80,7 +81,8 @@ static bool read_counter(struct reading *r, struct slice rest)
     struct slice word;
     struct budget_key key;
     uint64_t life;
-    if (!slice_next(&rest, ' ', &word) || crypto_unhex(word, key.bytes, sizeof key.bytes) < 0 || !next_number(&rest, &life) || rest.len)
+    if (!slice_next(&rest, ' ', &word) || crypto_unhex(word, key.bytes, sizeof key.bytes) < 0 ||
+        !next_number(&rest, &life) || rest.len)
         return false;
     r->counter = budgets_get(r->b, &key);
     if (!r->counter)
@@ -92,8 +94,8 @@ static bool read_counter(struct reading *r, struct slice rest)
 static bool read_part(struct reading *r, struct slice rest)
 {
     uint64_t window, tick, amount;
-    if (!next_number(&rest, &window) || !next_number(&rest, &tick) || !next_number(&rest, &amount) || rest.len ||
-        window >= BUDGET_ROLLING || !r->counter)
+    if (!next_number(&rest, &window) || !next_number(&rest, &tick) || !next_number(&rest, &amount) ||
+        rest.len || window >= BUDGET_ROLLING || !r->counter)
         return false;
     window_restore(&r->counter->windows[window], &budget_kinds[window], r->now_ms, (int64_t)tick, amount);
     return true;

@@ -44,8 +44,8 @@ static void empty_slot(struct window *w, unsigned i, uint64_t seen)
         window_take_back(w, count_of(seen));
 }
 
-/* After a rest of many windows the low bits of a tick may look like any time: then only what looks like now is
- * left, since others may have placed it meanwhile. */
+/* After a rest of many windows the low bits of a tick may look like any time: then only what looks like now
+ * is left, since others may have placed it meanwhile. */
 static void scan(struct window *w, const struct window_kind *k, int64_t now)
 {
     int64_t before = atomic_exchange(&w->scanned, now);
@@ -80,7 +80,8 @@ bool window_take(struct window *w, const struct window_kind *k, int64_t now_ms, 
 }
 
 /* Tries to put n into slot i: into what is there of the same tick, or in place of what no longer counts. */
-static bool put(struct window *w, const struct window_kind *k, int64_t now, unsigned i, uint64_t tick, uint64_t n)
+static bool put(struct window *w, const struct window_kind *k, int64_t now, unsigned i, uint64_t tick,
+                uint64_t n)
 {
     uint64_t slot = atomic_load_explicit(&w->slots[i], memory_order_relaxed);
     for (;;) {
@@ -108,8 +109,8 @@ static void squeeze(struct window *w, unsigned i, int64_t now, uint64_t tick, ui
     } while (!atomic_compare_exchange_weak(&w->slots[i], &slot, next));
 }
 
-static void put_anywhere(struct window *w, const struct window_kind *k, int64_t now, unsigned first, uint64_t tick,
-                         uint64_t n, struct window_place *place)
+static void put_anywhere(struct window *w, const struct window_kind *k, int64_t now, unsigned first,
+                         uint64_t tick, uint64_t n, struct window_place *place)
 {
     for (unsigned j = 0; j < WINDOW_SLOTS; j++) {
         unsigned i = (first + j) % WINDOW_SLOTS;
@@ -130,8 +131,8 @@ void window_place(struct window *w, const struct window_kind *k, int64_t now_ms,
     int64_t part = exact ? now : now / step + 1; /* shared slots: the end of the part, never its start */
     while (n) {
         uint64_t piece = n < count_max ? n : count_max;
-        put_anywhere(w, k, now, (unsigned)(part % WINDOW_SLOTS), (uint64_t)(exact ? now : part * step) & tick_mask,
-                     piece, place);
+        put_anywhere(w, k, now, (unsigned)(part % WINDOW_SLOTS),
+                     (uint64_t)(exact ? now : part * step) & tick_mask, piece, place);
         n -= piece;
     }
 }
@@ -163,7 +164,8 @@ static int by_end(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-int64_t window_wait_ms(struct window *w, const struct window_kind *k, int64_t now_ms, uint64_t limit, uint64_t n)
+int64_t window_wait_ms(struct window *w, const struct window_kind *k, int64_t now_ms, uint64_t limit,
+                       uint64_t n)
 {
     struct end ends[WINDOW_SLOTS];
     size_t count = 0;
@@ -198,7 +200,8 @@ bool window_slot(struct window *w, const struct window_kind *k, int64_t now_ms, 
     return true;
 }
 
-void window_restore(struct window *w, const struct window_kind *k, int64_t now_ms, int64_t tick, uint64_t amount)
+void window_restore(struct window *w, const struct window_kind *k, int64_t now_ms, int64_t tick,
+                    uint64_t amount)
 {
     int64_t now = tick_at(k, now_ms);
     struct window_place place = {0};

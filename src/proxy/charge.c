@@ -31,8 +31,10 @@ struct task_charges {
 
 static struct budget_limits limits_of(const struct policy_limit *from)
 {
-    static const enum budget_span spans[LIMIT_WINDOWS] = {
-        [LIMIT_RUN] = BUDGET_LIFE, [LIMIT_DAY] = BUDGET_DAY, [LIMIT_HOUR] = BUDGET_HOUR, [LIMIT_MINUTE] = BUDGET_MINUTE};
+    static const enum budget_span spans[LIMIT_WINDOWS] = {[LIMIT_RUN] = BUDGET_LIFE,
+                                                          [LIMIT_DAY] = BUDGET_DAY,
+                                                          [LIMIT_HOUR] = BUDGET_HOUR,
+                                                          [LIMIT_MINUTE] = BUDGET_MINUTE};
     struct budget_limits l = BUDGET_NO_LIMITS;
     for (unsigned w = 0; w < LIMIT_WINDOWS; w++)
         if (from[w].written)
@@ -50,7 +52,8 @@ static int make_pot(struct budgets *b, const char *task, const char *what, const
     if (budget_key(task, what, file, rule, &key) < 0)
         return err_set(e, "SHA-256 failed");
     ret->counter = budgets_get(b, &key);
-    return ret->counter ? 0 : err_set(e, "task `%s`: more rules with `limits` than there are counters for", task);
+    return ret->counter ? 0
+                        : err_set(e, "task `%s`: more rules with `limits` than there are counters for", task);
 }
 
 static struct rule_charges **bucket_of(const struct task_charges *t, const struct policy_rule *rule)
@@ -66,8 +69,8 @@ static bool any_limit(const struct policy_limits *l)
     return l->idle_ns != 0;
 }
 
-static int add_rule(struct arena *arena, struct task_charges *t, const char *task, const struct policy_rule *rule,
-                    struct err *e)
+static int add_rule(struct arena *arena, struct task_charges *t, const char *task,
+                    const struct policy_rule *rule, struct err *e)
 {
     const struct policy_limits *l = policy_rule_limits(rule);
     struct policy_rule_info info;
@@ -77,7 +80,8 @@ static int add_rule(struct arena *arena, struct task_charges *t, const char *tas
     if (!r)
         return err_set(e, "task `%s`: too many rules with `limits`", task);
     policy_rule_info(rule, &info);
-    if (make_pot(t->budgets, task, "requests", info.file, info.name, limits_of(l->requests), &r->requests, e) < 0 ||
+    if (make_pot(t->budgets, task, "requests", info.file, info.name, limits_of(l->requests), &r->requests,
+                 e) < 0 ||
         make_pot(t->budgets, task, "upload", info.file, info.name, limits_of(l->upload), &r->upload, e) < 0)
         return -1;
     struct rule_charges **bucket = bucket_of(t, rule);
@@ -130,7 +134,8 @@ int charges_new(struct arena *arena, struct budgets *budgets, const char *task, 
 
 /* --- of an exchange --- */
 
-static const struct rule_charges *charges_of_rule(const struct task_charges *t, const struct policy_rule *rule)
+static const struct rule_charges *charges_of_rule(const struct task_charges *t,
+                                                  const struct policy_rule *rule)
 {
     const struct rule_charges *r = rule ? *bucket_of(t, rule) : NULL;
     while (r && r->rule != rule)
@@ -143,7 +148,8 @@ static int64_t shorter(int64_t a, int64_t b)
     return a && (!b || a < b) ? a : b;
 }
 
-static int refuse(struct exchange *x, enum reason reason, const struct pot *pot, uint64_t n, const char *detail)
+static int refuse(struct exchange *x, enum reason reason, const struct pot *pot, uint64_t n,
+                  const char *detail)
 {
     int64_t now = budgets_now(x->charge.budgets, clock_mono_ns());
     int64_t wait = budget_wait_ms(pot->counter, &pot->limits, now, n);
@@ -207,7 +213,8 @@ static int take_all(struct exchange *x, const struct task_charges *t, const stru
     c->head = buf_len(&x->up_out);
     c->covered = c->head + known;
     return take_request(x, requests, now) < 0 || take_upload(x, CHARGE_RULE, now, c->covered) < 0 ||
-                   take_upload(x, CHARGE_TASK, now, c->covered) < 0 || take_upload(x, CHARGE_HEADS, now, c->head) < 0
+                   take_upload(x, CHARGE_TASK, now, c->covered) < 0 ||
+                   take_upload(x, CHARGE_HEADS, now, c->head) < 0
                ? -1
                : 0;
 }

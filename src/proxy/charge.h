@@ -15,8 +15,9 @@ struct proxy_limits;
 struct task_charges;
 
 /* In the arena of a snapshot.  Errors: no memory, or more limited rules than there are counters. */
-MUST_USE int charges_new(struct arena *arena, struct budgets *budgets, const char *task, const struct policy *policy,
-                         const struct proxy_limits *limits, struct task_charges **ret, struct err *e);
+MUST_USE int charges_new(struct arena *arena, struct budgets *budgets, const char *task,
+                         const struct policy *policy, const struct proxy_limits *limits,
+                         struct task_charges **ret, struct err *e);
 
 enum charge_kind { CHARGE_RULE, CHARGE_TASK, CHARGE_HEADS, CHARGE_KINDS };
 
@@ -31,13 +32,14 @@ struct charge {
     int64_t idle_ns;                           /* `limits.idle`; 0: none */
 };
 
-/* The verdict allows it and its head stands in up_out: takes one request, the head, and a body whose length is
- * known.  -1: refused, with 429. */
+/* The verdict allows it and its head stands in up_out: takes one request, the head, and a body whose length
+ * is known.  -1: refused, with 429. */
 MUST_USE int charge_begin(struct exchange *x);
-/* So many bytes are about to be sent to the origin, after x->sent.  -1: refused; what was sent already is cut. */
+/* So many bytes are about to be sent to the origin, after x->sent.  -1: refused; what was sent already is
+ * cut. */
 MUST_USE int charge_cover(struct exchange *x, uint64_t upcoming);
 /* The exchange ends: what was not sent is given back. */
 void charge_end(struct exchange *x);
-/* A new snapshot is in force, where `rule` allows the request: its limits count from now on.  False where more
- * was spent than they allow. */
+/* A new snapshot is in force, where `rule` allows the request: its limits count from now on.  False where
+ * more was spent than they allow. */
 MUST_USE bool charge_again(struct exchange *x, const struct task_charges *t, const struct policy_rule *rule);

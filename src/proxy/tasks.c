@@ -106,8 +106,8 @@ bool task_record(struct task_state *s, int64_t now_ns, uint64_t bytes, uint64_t 
     return cost < (double)day_ns && take(&s->records_at, now_ns, (int64_t)cost, day_ns);
 }
 
-void task_table_take_unrecorded(struct task_table *t, void (*each)(void *arg, const char *name, uint64_t count),
-                                void *arg)
+void task_table_take_unrecorded(struct task_table *t,
+                                void (*each)(void *arg, const char *name, uint64_t count), void *arg)
 {
     pthread_mutex_lock(&t->lock);
     for (size_t i = 0; i < BUCKETS; i++) {

@@ -18,7 +18,8 @@ struct task_table;
 MUST_USE struct task_table *task_table_new(void);
 void task_table_free(struct task_table *t);
 
-/* Made at first use; the empty name is for whoever has not said which task it is, lives as long as the table; NULL without memory.  Thread-safe. */
+/* Made at first use; the empty name is for whoever has not said which task it is, lives as long as the table;
+ * NULL without memory.  Thread-safe. */
 struct task_state *task_table_get(struct task_table *t, struct slice name);
 /* False when the task has `limit` connections already.  task_connection_end undoes it. */
 MUST_USE bool task_connection_begin(struct task_state *s, unsigned limit);
@@ -28,12 +29,12 @@ void task_connection_end(struct task_state *s);
 enum { BLOCKED_CERT_BURST = 64, BLOCKED_CERT_PER_SECOND = 1 };
 MUST_USE bool task_blocked_cert(struct task_state *s, int64_t now_ns);
 
-/* The audit budget (interfaces.md 3): so many records of blocked requests at once, and so many more each second.
- * Beyond it a block has no record of its own: task_take_unrecorded says how many there were. */
+/* The audit budget (interfaces.md 3): so many records of blocked requests at once, and so many more each
+ * second. Beyond it a block has no record of its own: task_take_unrecorded says how many there were. */
 enum { BLOCKED_RECORD_BURST = 10000, BLOCKED_RECORDS_PER_SECOND = 100 };
 MUST_USE bool task_blocked_record(struct task_state *s, int64_t now_ns);
 /* Its share of the disk: a record of so many bytes fits into `per_day` (0: no share). */
 MUST_USE bool task_record(struct task_state *s, int64_t now_ns, uint64_t bytes, uint64_t per_day);
 /* Calls `each` for every task that has some, and begins to count anew. */
-void task_table_take_unrecorded(struct task_table *t, void (*each)(void *arg, const char *name, uint64_t count),
-                                void *arg);
+void task_table_take_unrecorded(struct task_table *t,
+                                void (*each)(void *arg, const char *name, uint64_t count), void *arg);

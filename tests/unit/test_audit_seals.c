@@ -197,9 +197,12 @@ static void only_claims_are_sealed(void **state UNUSED)
         bool ok;
     } rows[] = {
 #define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-        {"20261121T080000Z-k3x9qd", 1, HASH, true}, {"", 1, HASH, false},
-        {"a\nb", 1, HASH, false},                   {"a b", 1, HASH, false},
-        {"r", 0, HASH, false},                      {"r", 1, "0123", false},
+        {"20261121T080000Z-k3x9qd", 1, HASH, true},
+        {"", 1, HASH, false},
+        {"a\nb", 1, HASH, false},
+        {"a b", 1, HASH, false},
+        {"r", 0, HASH, false},
+        {"r", 1, "0123", false},
         {"r", 1, "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -75,9 +75,7 @@ static const struct scenario {
     {"for a run: what is spent is spent",
      {{1000, NONE, NONE, NONE}},
      {{0, 600, 1, true, -1}, {30ll * DAY, 400, 1, true, -1}, {60ll * DAY, 1, 1, false, INT64_MAX}}},
-    {"nothing at all",
-     {{0, NONE, NONE, NONE}},
-     {{0, 1, 1, false, INT64_MAX}}},
+    {"nothing at all", {{0, NONE, NONE, NONE}}, {{0, 1, 1, false, INT64_MAX}}},
     {"more at once than the window has never fits",
      {{NONE, NONE, NONE, 1000}},
      {{0, 1001, 1, false, INT64_MAX}, {0, 1000, 1, true, -1}}},
@@ -162,8 +160,8 @@ static void no_window_ever_holds_more(uint64_t limit, int64_t grain, unsigned se
         }
         bool fits = budget_take(&h, &l, now, n);
         if (fits && exact + n > limit)
-            fail_msg("event %u: %llu within a minute, and %llu is the limit", i, (unsigned long long)(exact + n),
-                     (unsigned long long)limit);
+            fail_msg("event %u: %llu within a minute, and %llu is the limit", i,
+                     (unsigned long long)(exact + n), (unsigned long long)limit);
         if (!fits && with_grain + n <= limit)
             fail_msg("event %u: refused though %llu of %llu were spent", i, (unsigned long long)with_grain,
                      (unsigned long long)limit);
@@ -256,10 +254,10 @@ static void counters_belong_to_identities(void **state UNUSED)
         const char *task, *what, *file, *rule;
         bool same;
     } rows[] = {
-        {"widgets", "upload", "a/b.yaml", "r", true},    {"widgets", "upload", "/x/b.yaml", "r", true},
-        {"gadgets", "upload", "b.yaml", "r", false},     {"widgets", "requests", "b.yaml", "r", false},
-        {"widgets", "upload", "c.yaml", "r", false},     {"widgets", "upload", "b.yaml", "s", false},
-        {"widgetsu", "pload", "b.yaml", "r", false},     {"widgets", "upload", "b.yaml", "", false},
+        {"widgets", "upload", "a/b.yaml", "r", true}, {"widgets", "upload", "/x/b.yaml", "r", true},
+        {"gadgets", "upload", "b.yaml", "r", false},  {"widgets", "requests", "b.yaml", "r", false},
+        {"widgets", "upload", "c.yaml", "r", false},  {"widgets", "upload", "b.yaml", "s", false},
+        {"widgetsu", "pload", "b.yaml", "r", false},  {"widgets", "upload", "b.yaml", "", false},
     };
     struct budget_key first, key;
     assert_int_equal(budget_key("widgets", "upload", "b.yaml", "r", &first), 0);
