@@ -12,14 +12,14 @@
 int policy_texts_find(void *arg, enum policy_text_kind kind, const char *name, struct slice *ret_text,
                       struct err *e)
 {
-    static const char *const forms[] = {"%s", "presets/%s.yaml", "registries/%s"}; /* as policy_text_kind */
+    static const char *const before[] = {"", "presets/", "registries/"}; /* as enum policy_text_kind */
     struct policy_texts *t = arg;
     char file[256], path[CASE_PATH_BYTES];
     struct err why;
     assert_true(t->count < POLICY_TEXTS_MAX);
     struct buf *text = &t->at[t->count];
     *text = BUF_INIT(CASE_FILE_BYTES);
-    snprintf(file, sizeof file, forms[kind], name);
+    snprintf(file, sizeof file, "%s%s%s", before[kind], name, kind == POLICY_TEXT_PRESET ? ".yaml" : "");
     case_path("extends", file, path);
     if (io_read_file(path, text, &why) < 0) {
         buf_free(text);
