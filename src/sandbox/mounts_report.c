@@ -73,7 +73,8 @@ static int64_t changed_ns(const struct stat *st)
 int mounts_note(struct mounts *m, const char *path, struct err *e)
 {
     struct stat st;
-    if (!who_runs(path) || !mounts_writable(m, path) || lstat(path, &st) < 0)
+    bool head = slice_ends(slice_str(path), SLICE("/HEAD")); /* see is_bare */
+    if ((!head && !who_runs(path)) || !mounts_writable(m, path) || lstat(path, &st) < 0)
         return 0;
     if (m->seen_count == CAP_NOTED_FILES || m->arena.used > CAP_MOUNTS_BYTES / 2)
         return 0; /* the rest is named as new */
@@ -121,15 +122,19 @@ static void tell(const struct report *r, enum mounts_finding f, const char *path
     r->each(r->ctx, f, shown, more);
 }
 
+static const struct mount_seen *find_seen(const struct report *r, const char *path)
+{
+    const struct mount_seen key = {.path = path};
+    return r->m->seen ? bsearch(&key, r->m->seen, r->m->seen_count, sizeof key, by_seen_path) : NULL;
+}
+
 static void report_file(const struct report *r, const char *path)
 {
     struct stat st;
     const char *who = who_runs(path);
     if (!who || lstat(path, &st) < 0)
         return;
-    const struct mount_seen key = {.path = path};
-    const struct mount_seen *seen =
-        r->m->seen ? bsearch(&key, r->m->seen, r->m->seen_count, sizeof key, by_seen_path) : NULL;
+    const struct mount_seen *seen = find_seen(r, path);
     if (!seen)
         tell(r, MOUNTS_NEW, path, who);
     else if (seen->inode != st.st_ino || seen->changed_ns != changed_ns(&st))
@@ -266,11 +271,11 @@ static enum tree_step look(void *ctx, const char *path, int dir, const char *nam
         report_repository(r, path, dir, type);
         return TREE_SKIP;
     }
-    if (type == DT_DIR && strcmp(name, "node_modules") == 0)
-        return TREE_GO_ON;
+    if (strcmp(name, ".git.disarmed") == 0)
+        return TREE_SKIP;
     if (type == DT_REG)
         report_file(r, path);
-    if (type == DT_REG && strcmp(name, "HEAD") == 0 && is_bare(dir))
+    if (type == DT_REG && strcmp(name, "HEAD") == 0 && is_bare(dir) && !find_seen(r, path))
         tell(r, MOUNTS_REPOSITORY, path, "git would take the folder for a repository");
     return TREE_GO_ON;
 }
