@@ -21,7 +21,7 @@ BAD_POLICIES = {
     "a rule without a host": ("exeat: 1\nallow:\n  - {paths: [/]}\n", "3:"),
     "a rule without paths": ("exeat: 1\nallow:\n  - {host: a.test}\n", "3:"),
     "a wildcard over a public suffix": ('exeat: 1\nallow:\n  - {host: "*.co.uk", paths: [/**]}\n', "3:"),
-    "a key of a later version": ("exeat: 1\nlimits: {upload: 1MiB}\nallow: []\n", "2:"),
+    "a key of a later version": ("exeat: 1\nhold: {}\nallow: []\n", "2:"),
     "an unquoted star": ("exeat: 1\nallow:\n  - host: *.example.com\n    paths: [/**]\n", "3:11"),
 }
 
