@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Between what people and distributions' services get, and what systemd gives out (61184 and more). */
+enum { DEDICATED_ID = 61099 };
 enum { ARENA_BYTES = 32 << 20, TRUST_BYTES = 8 << 20, WRITE_MAX = 1000 };
 
 #define TRUST_FOLDER "/run/exeat/"
@@ -32,8 +34,10 @@ static char *keep(struct run_plan *p, const char *text, struct err *e)
 
 /* --- who --- */
 
-/* As root, the project's owner: what the command writes is then that user's as ever, and root's rights are
- * nowhere in the jail.  With root inside, bubblewrap keeps capabilities, and setuid files land on the host.
+/* As root, the project's owner; where that is root too, a user whom nobody else is, to whom root's files are
+ * shown as its own (sandbox/jail_user.h).  What the command writes is then that user's as ever, and root's
+ * rights are nowhere in the jail.  With root inside, bubblewrap keeps capabilities, and setuid files land on
+ * the host.
  */
 static int find_user(struct run_plan *p, struct err *e)
 {
@@ -44,15 +48,13 @@ static int find_user(struct run_plan *p, struct err *e)
         return 0;
     if (stat(p->o->project, &st) < 0)
         return err_sys(e, "%s", p->o->project);
-    if (st.st_uid == 0)
-        return err_set(
-            e,
-            "%s belongs to root, and a jail's user is never root: start this as another user, give "
-            "the project to one (chown), or say --as-root",
-            p->o->project);
+    p->drop = true;
+    if (st.st_uid == 0) {
+        p->uid = p->gid = DEDICATED_ID;
+        return 0;
+    }
     p->uid = st.st_uid;
     p->gid = st.st_gid;
-    p->drop = true;
     return 0;
 }
 
@@ -68,7 +70,8 @@ static int find_home(struct run_plan *p, struct err *e)
 {
     const struct passwd *user = getpwuid(p->uid);
     const char *home = getenv("HOME");
-    if (p->drop ? !is_home_of(home, p->uid) : !home || home[0] != '/')
+    bool others = p->drop && p->uid != DEDICATED_ID; /* that one is root's, so is its home */
+    if (others ? !is_home_of(home, p->uid) : !home || home[0] != '/')
         home = user ? user->pw_dir : NULL;
     if (user && p->drop)
         p->gid = user->pw_gid;
@@ -345,6 +348,8 @@ void run_plan_jail(const struct run_plan *p, struct jail_options *ret)
                     .uid = p->uid,
                     .gid = p->gid},
         .drop = p->drop,
+        .project = p->o->project,
+        .private = p->run,
         .bubblewrap = EXEAT_BUBBLEWRAP,
         .mounts = p->mounts,
         .init = MOUNTS_INIT,

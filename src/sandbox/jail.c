@@ -3,10 +3,10 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/version.h"
+#include "sandbox/jail_user.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
@@ -61,13 +61,7 @@ static int die_with_parent(const struct launcher *l, struct err *e)
 
 static int jail_step_user(struct launcher *l, struct err *e)
 {
-    const struct network_options *n = &l->o->network;
-    if (!l->o->drop)
-        return 0;
-    if (setgroups(0, NULL) < 0 || setresgid(n->gid, n->gid, n->gid) < 0 ||
-        setresuid(n->uid, n->uid, n->uid) < 0)
-        return err_sys(e, "cannot become uid %u", n->uid);
-    return 0;
+    return jail_user_become(l->o, e);
 }
 
 static int jail_step_network(struct launcher *l, struct err *e)

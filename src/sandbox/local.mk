@@ -20,6 +20,8 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/jail.h \
 	%D%/jail_limits.def \
 	%D%/jail_steps.def \
+	%D%/jail_user.c \
+	%D%/jail_user.h \
 	%D%/jail_wire.c \
 	%D%/jail_wire.h \
 	%D%/kernel.def \
