@@ -54,11 +54,10 @@ static bool holds(const char *root, const struct cause *c)
     return strcmp(value, c->value) == 0;
 }
 
-/* What a refusal looks like: EPERM and EACCES from rules, ENOSPC and EUSERS from limits (clone(2)), EINVAL
- * from kernels without namespaces. */
+/* What a refusal looks like: EPERM and EACCES from rules, ENOSPC and EUSERS from limits (clone(2)). */
 static bool is_refusal(int sys)
 {
-    return sys == EPERM || sys == EACCES || sys == ENOSPC || sys == EUSERS || sys == EINVAL;
+    return sys == EPERM || sys == EACCES || sys == ENOSPC || sys == EUSERS;
 }
 
 int network_explain(const char *root, const char *step, struct err *e)
