@@ -5,8 +5,10 @@
 #include "config/schema.h"
 #include "http/target.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 enum { KEEP_MAX = 100000, CONFIG_ARENA_BYTES = 16u << 20, TASK_NAME_BYTES = 63, TOKEN_BYTES_MAX = 512 };
 
@@ -32,7 +34,7 @@ struct raw {
     } ca;
     unsigned blocked_connect, reload;
     struct {
-        struct slice ca_file;
+        struct schema_item ca_file;
         struct schema_texts resolve;
         struct schema_item proxy;
         struct schema_item proxy_credentials;
@@ -143,7 +145,7 @@ static const struct schema ca_schema = {
     .what = "ca", .keys = ca_keys, .count = ARRAY_LEN(ca_keys), .size = sizeof((struct raw *)0)->ca};
 
 static const struct schema_key upstream_keys[] = {
-    {"ca_file", schema_text, offsetof(struct raw, upstream.ca_file) - offsetof(struct raw, upstream)},
+    {"ca_file", read_item, offsetof(struct raw, upstream.ca_file) - offsetof(struct raw, upstream)},
     {"resolve", schema_texts, offsetof(struct raw, upstream.resolve) - offsetof(struct raw, upstream)},
     {"proxy", read_item, offsetof(struct raw, upstream.proxy) - offsetof(struct raw, upstream)},
     {"proxy_credentials_file", read_item,
@@ -487,7 +489,9 @@ static void make_paths(struct maker *m, const struct raw *raw)
             raw->state.ptr ? path_in_state(m, "audit.jsonl") : EXEAT_LOCALSTATEDIR "/log/exeat/audit.jsonl";
     c->ca.cert = raw->ca.cert.ptr ? path_of(m, raw->ca.cert) : path_in_state(m, "ca.pem");
     c->ca.key = raw->ca.key.ptr ? path_of(m, raw->ca.key) : path_in_state(m, "ca.key");
-    c->upstream.ca_file = path_of(m, raw->upstream.ca_file);
+    c->upstream.ca_file = path_of(m, raw->upstream.ca_file.text);
+    c->upstream.ca_line = raw->upstream.ca_file.line;
+    c->upstream.ca_column = raw->upstream.ca_file.column;
 }
 
 /* One of several tasks may fill a half of what the log holds before it begins anew, in a day. */
@@ -563,13 +567,31 @@ int config_parse(struct slice text, struct problems *problems, struct config **r
     return 0;
 }
 
+int config_read(const char *path, char *ret_name, struct buf *text, struct err *e)
+{
+    struct stat st;
+    char name[PATH_MAX];
+    bool link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+    if (strlen(path) >= sizeof name)
+        return err_set(e, "%s: path too long", path);
+    if (link && !realpath(path, name))
+        return err_sys(e, "%s: cannot open", path);
+    if (!link)
+        snprintf(name, sizeof name, "%s", path);
+    if (io_read_file(name, text, e) < 0)
+        return -1;
+    memcpy(ret_name, name, sizeof name);
+    return 0;
+}
+
 int config_load(const char *path, problem_report *report, void *report_arg, struct config **ret,
                 struct err *e)
 {
     AUTO_BUF text = BUF_INIT(CAP_DOCUMENT_BYTES);
-    if (io_read_file(path, &text, e) < 0)
+    char name[PATH_MAX];
+    if (config_read(path, name, &text, e) < 0)
         return -1;
-    struct problems problems = {.file = path, .report = report, .report_arg = report_arg, .first = e};
+    struct problems problems = {.file = name, .report = report, .report_arg = report_arg, .first = e};
     return config_parse(buf_slice(&text), &problems, ret);
 }
 

@@ -6,6 +6,7 @@
  * key, keys of capabilities that do not exist yet are refused by name. */
 #pragma once
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "config/problems.h"
 #include "proxy/settings.h"
@@ -59,6 +60,7 @@ struct config {
     enum config_reload reload;
     struct {
         const char *ca_file; /* NULL: none */
+        unsigned ca_line, ca_column;
         struct fetch_override *resolve;
         size_t resolve_count;
         struct fetch_proxy proxy;
@@ -74,6 +76,9 @@ struct config {
 
 /* Pure.  Every finding goes to problems->report. */
 MUST_USE int config_parse(struct slice text, struct problems *problems, struct config **ret);
+/* Reads the file, and what it is called: a link counts as the file that it leads to, so that relative paths in it
+ * start from where it lies.  `ret_name` has PATH_MAX bytes. */
+MUST_USE int config_read(const char *path, char *ret_name, struct buf *text, struct err *e);
 /* Reads and parses; findings are reported by `report` (may be NULL) and the first stands in *e. */
 MUST_USE int config_load(const char *path, problem_report *report, void *report_arg, struct config **ret,
                          struct err *e);

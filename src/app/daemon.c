@@ -66,6 +66,8 @@ static void say_ready(const struct supervisor *s)
         listener_print(&l->addresses[i], one);
         used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", one);
     }
+    if (config->task_count == 0)
+        log_warn("%s: `tasks` is empty: nobody is let in", config->file);
     log_info("ready on %s (%zu task%s, CA %s)", all, config->task_count, config->task_count == 1 ? "" : "s",
              config->ca.cert);
 }

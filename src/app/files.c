@@ -5,6 +5,8 @@
 #include "base/io.h"
 #include "tls/roots.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -139,29 +141,37 @@ static int pack_all(struct packer *p, struct err *e)
     if (pack_upstream_proxy(p) < 0)
         return -1;
     const char *extra = p->config->upstream.ca_file;
-    if (extra && pack_file(p, BUNDLE_EXTRA_ROOTS, extra, EXTRA_ROOTS_BYTES, 0, 0) < 0)
+    if (extra && pack_file(p, BUNDLE_EXTRA_ROOTS, extra, EXTRA_ROOTS_BYTES, p->config->upstream.ca_line,
+                           p->config->upstream.ca_column) < 0)
         return -1;
     return p->problems->count > before ? -1 : pack_roots(p, e);
+}
+
+static int read_config(const struct files_source *source, char name[PATH_MAX], struct buf *text, struct err *e)
+{
+    if (!find_given(source, source->config))
+        return config_read(source->config, name, text, e);
+    snprintf(name, PATH_MAX, "%s", source->config);
+    return read_text(source, source->config, text, e);
 }
 
 int files_pack(const struct files_source *source, struct err *e)
 {
     AUTO_BUF text = BUF_INIT(CAP_DOCUMENT_BYTES);
     AUTO_BUF out = BUF_INIT(CAP_BUNDLE_BYTES);
-    struct problems problems = {
-        .file = source->config, .report = source->report, .report_arg = source->arg, .first = e};
+    char name[PATH_MAX];
+    struct problems problems = {.file = name, .report = source->report, .report_arg = source->arg, .first = e};
     AUTO(config) *config = NULL;
-    if (read_text(source, source->config, &text, e) < 0 ||
-        config_parse(buf_slice(&text), &problems, &config) < 0)
+    if (read_config(source, name, &text, e) < 0 || config_parse(buf_slice(&text), &problems, &config) < 0)
         return -1;
     if (config->has_tokens)
-        warn_if_readable(source, source->config);
+        warn_if_readable(source, name);
     const struct texts_source from = {.given = source->given, .given_count = source->given_count, .alone = source->alone};
     AUTO(texts) *texts = NULL;
     if (texts_new(&from, &texts, e) < 0)
         return -1;
     struct packer p = {source, config, &out, &problems, texts};
-    if (bundle_append(&out, BUNDLE_CONFIG, source->config, buf_slice(&text), e) < 0 || pack_all(&p, e) < 0)
+    if (bundle_append(&out, BUNDLE_CONFIG, name, buf_slice(&text), e) < 0 || pack_all(&p, e) < 0)
         return -1;
     return bundle_seal(&out, e);
 }

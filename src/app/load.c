@@ -98,6 +98,18 @@ static int compile(struct loader *l, size_t i)
     return 0;
 }
 
+/* By its token a task is known: two with one would be one. */
+static int check_token(struct loader *l, size_t i)
+{
+    const struct proxy_task_settings *tasks = l->load->tasks;
+    const struct config_task *t = &l->load->config->tasks[i];
+    for (size_t k = 0; tasks[i].has_token && k < i; k++)
+        if (tasks[k].has_token && crypto_equal(tasks[k].token_sha256, tasks[i].token_sha256, SHA256_BYTES))
+            return problems_add(&l->problems, t->line, t->column, "tasks `%s` and `%s` have the same token",
+                                tasks[k].name, t->name);
+    return 0;
+}
+
 static void load_task(struct loader *l, size_t i)
 {
     const struct config_task *t = &l->load->config->tasks[i];
@@ -109,7 +121,7 @@ static void load_task(struct loader *l, size_t i)
                                        .sources = t->sources,
                                        .source_count = t->source_count,
                                        .jailed = t->jail};
-    if (set_token(l, t, to) < 0)
+    if (set_token(l, t, to) < 0 || check_token(l, i) < 0)
         return; /* told */
 }
 
@@ -135,9 +147,10 @@ static int load_trust(struct loader *l, enum load_depth depth)
         return 0;
     if (depth == LOAD_CHECK)
         roots = (struct slice){0};
+    const struct config *c = l->load->config;
     if (tls_trust_new(roots, extra, &l->load->trust, &why) < 0)
-        return problems_add(&l->problems, 0, 0, "%s: %s",
-                            extra.ptr ? l->load->config->upstream.ca_file : "the system's roots", why.text);
+        return problems_add(&l->problems, extra.ptr ? c->upstream.ca_line : 0, extra.ptr ? c->upstream.ca_column : 0,
+                            "%s: %s", extra.ptr ? c->upstream.ca_file : "the system's roots", why.text);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/commands.h"
+#include "cli/daemon_config.h"
 #include "cli/judging.h"
 #include "cli/options.h"
 #include "cli/project.h"
@@ -274,12 +275,9 @@ static const char *policy_of_task(const struct config *config, const char *task)
 
 static int load_configured(const struct check_options *o, struct policy **ret)
 {
-    struct err e;
     AUTO(config) *config = NULL;
-    if (config_load(o->config, project_print_problem, NULL, &config, &e) < 0) {
-        fprintf(stderr, "exeat check: %s\n", e.text);
+    if (daemon_config_load("check", o->config, &config) < 0)
         return -1;
-    }
     const char *path = policy_of_task(config, o->task);
     if (!path)
         return -options_wrong(
