@@ -1,14 +1,11 @@
 #include "app/config.h"
 
 #include "app/config_proxy.h"
-#include "base/io.h"
 #include "config/schema.h"
 #include "http/target.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 enum { KEEP_MAX = 100000, CONFIG_ARENA_BYTES = 16u << 20, TASK_NAME_BYTES = 63, TOKEN_BYTES_MAX = 512 };
 
@@ -565,34 +562,6 @@ int config_parse(struct slice text, struct problems *problems, struct config **r
         return -1;
     *ret = TAKE(c);
     return 0;
-}
-
-int config_read(const char *path, char *ret_name, struct buf *text, struct err *e)
-{
-    struct stat st;
-    char name[PATH_MAX];
-    bool link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
-    if (strlen(path) >= sizeof name)
-        return err_set(e, "%s: path too long", path);
-    if (link && !realpath(path, name))
-        return err_sys(e, "%s: cannot open", path);
-    if (!link)
-        snprintf(name, sizeof name, "%s", path);
-    if (io_read_file(name, text, e) < 0)
-        return -1;
-    memcpy(ret_name, name, sizeof name);
-    return 0;
-}
-
-int config_load(const char *path, problem_report *report, void *report_arg, struct config **ret,
-                struct err *e)
-{
-    AUTO_BUF text = BUF_INIT(CAP_DOCUMENT_BYTES);
-    char name[PATH_MAX];
-    if (config_read(path, name, &text, e) < 0)
-        return -1;
-    struct problems problems = {.file = name, .report = report, .report_arg = report_arg, .first = e};
-    return config_parse(buf_slice(&text), &problems, ret);
 }
 
 void config_free(struct config *c)

@@ -12,6 +12,7 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/carotate.h \
 	%D%/config.c \
 	%D%/config.h \
+	%D%/config_file.c \
 	%D%/config_proxy.c \
 	%D%/config_proxy.h \
 	%D%/daemon.c \
