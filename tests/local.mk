@@ -63,7 +63,8 @@ DIST_TREES = \
 	tests/bench \
 	tests/cases \
 	tests/e2e \
-	tests/fuzz/corpus
+	tests/fuzz/corpus \
+	tests/sandbox
 
 dist-hook:
 	for tree in $(DIST_TREES); do \

@@ -15,7 +15,8 @@ struct run_plan {
     struct arena arena; /* of every text below */
     uid_t uid;          /* of the command; never 0 outside unless --as-root */
     gid_t gid;
-    bool drop; /* from root to that */
+    int32_t landlock; /* the ABI to use at most */
+    bool drop;        /* from root to that */
     const char *user, *home;
     const char *directory; /* where the command starts */
     const char *path;      /* its executable */

@@ -37,10 +37,12 @@ static size_t count_calls(void)
     return calls;
 }
 
-static void describe_landlock(struct wall *w)
+static void describe_landlock(const struct run_plan *p, struct wall *w)
 {
     struct err e;
     long abi = landlock_abi(&e);
+    if (abi > p->landlock)
+        abi = p->landlock;
     w->holds = abi >= LANDLOCK_AGENT_LEAST_ABI;
     if (abi <= 0)
         snprintf(w->note, sizeof w->note, "missing: this kernel has no Landlock, or it is switched off");
@@ -63,7 +65,7 @@ static void describe_walls(const struct run_plan *p, struct wall ret[WALLS])
     snprintf(ret[2].note, sizeof ret[2].note, "%zu system calls limited%s", count_calls(),
              p->jail->debug ? "; ptrace is allowed by `jail: {debug: true}`" : "");
     ret[3] = (struct wall){.name = "landlock"};
-    describe_landlock(&ret[3]);
+    describe_landlock(p, &ret[3]);
 }
 
 /* "NAME=value": the name. */

@@ -81,10 +81,11 @@ def test_run_lets_curl_reach_what_the_policy_names_and_nothing_else(run, name_se
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
-def test_run_says_in_one_line_that_there_is_no_jail_yet_and_sums_up_at_the_end(run):
+def test_run_sums_up_at_the_end(run):
     done = run("true")
     assert done.returncode == 0 and done.stdout == ""
-    assert "environment" in done.stderr, "led through the environment only"
+    assert "0 requests allowed, 0 blocked" in done.stderr and "last record" in done.stderr
+    assert run("true", options=("--policy", ".exeat.yaml", "--quiet")).stderr == ""
 
 
 @pytest.mark.parametrize("command, code", [

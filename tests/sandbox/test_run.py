@@ -1,0 +1,296 @@
+"""`exeat run` as its user sees it: what it returns, says and prints; what happens when a part of it fails or dies."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+import pytest
+
+from lib import paths
+from world import UNPRIVILEGED, World
+
+BASH = "/bin/bash"
+
+
+@pytest.fixture(scope="module")
+def world():
+    one = World(UNPRIVILEGED if paths.IS_ROOT else None)
+    yield one
+    one.close()
+
+
+def plan(world, *options):
+    done = world.jail("true", options=["--dry-run", "--json", *options])
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def has_test_hooks(world):
+    done = world.jail("true", environment={"EXEAT_TEST_FAIL_STEP": "plan"})
+    return done.returncode == 125
+
+
+# --- steps that fail ---
+
+def test_each_step_that_fails_ends_the_run_before_the_command_starts(world):
+    if not has_test_hooks(world):
+        pytest.skip("not a test build")
+    steps = [step["name"] for step in plan(world)["steps"]]
+    assert len(steps) >= 12
+    for step in steps:
+        done = world.jail("touch", "started", options=["--quiet"], environment={"EXEAT_TEST_FAIL_STEP": step})
+        assert done.returncode == 125, (step, done.stderr)
+        lines = done.stderr.splitlines()
+        assert len(lines) == 1 and f"(step {step})" in lines[0] and ";" in lines[0], (step, lines)
+        assert not (world.project / "started").exists(), step
+        assert done.stdout == ""
+
+
+def test_without_a_failure_the_same_command_starts(world):
+    assert world.jail("touch", "started").returncode == 0
+    (world.project / "started").unlink()
+
+
+@pytest.mark.parametrize("abi", ["0", "2", "4"])
+def test_an_older_landlock_is_said_and_the_jail_holds(world, abi):
+    if not has_test_hooks(world):
+        pytest.skip("not a test build")
+    environment = {"EXEAT_TEST_LANDLOCK": abi}
+    walls = json.loads(world.jail("true", options=["--dry-run", "--json"], environment=environment).stdout)["walls"]
+    landlock = next(w for w in walls if w["name"] == "landlock")
+    assert "missing" in landlock["note"] and landlock["holds"] == (abi != "0")
+    assert all(w["holds"] for w in walls if w["name"] != "landlock")
+    done = world.jail(BASH, "-c", f"cat {world.file_tmp} {world.home}/.netrc; mkdir a && mv a b && rmdir b; echo rc=$?",
+                      environment=environment)
+    assert done.stdout == "rc=0\n", done.stderr
+
+
+# --- parts that die ---
+
+def children(pid):
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            return [int(p) for p in f.read().split()]
+    return []
+
+
+def name_of(pid):
+    with open(f"/proc/{pid}/comm", encoding="utf8") as f:
+        return f.read().strip()
+
+
+def part(top, name):
+    """A process below the supervisor, by name; "" is the supervisor."""
+    todo = [top]
+    while todo:
+        pid = todo.pop()
+        if name in ("", name_of(pid)):
+            return pid
+        todo += children(pid)
+    raise AssertionError(f"no {name}")
+
+
+@pytest.mark.parametrize("name", ["proxy", "keeper", "", "bwrap", "init"])
+def test_when_a_part_dies_the_jail_ends_at_once(world, name):
+    beat = world.project / "beat"
+    beat.unlink(missing_ok=True)
+    line = [world.exeat, "run", "--policy", world.top / "policy.yaml", "--", BASH, "-c",
+            "while :; do echo >> beat; sleep 0.02; done"]
+    with subprocess.Popen([str(w) for w in line], cwd=world.project, env=world.environment(), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **world.as_user()) as process:
+        paths.wait_until(beat.exists, "the command runs")
+        os.kill(part(process.pid, name), signal.SIGKILL)
+        _, stderr = process.communicate(timeout=20)
+    assert process.returncode == (125 if name else -signal.SIGKILL), stderr
+    assert name == "" or "the jail is ended" in stderr
+    time.sleep(0.1)
+    size = beat.stat().st_size
+    time.sleep(0.2)
+    assert beat.stat().st_size == size, "it still runs"
+    beat.unlink()
+
+
+# --- what comes in and out ---
+
+def test_streams_that_are_no_terminals_pass_unchanged(world):
+    done = world.jail(BASH, "-c", "cat; echo to-stderr >&2; tty", stdin="in\0put\n", options=["--quiet"])
+    assert done.stdout == "in\0put\nnot a tty\n" and done.stderr == "to-stderr\n" and done.returncode == 1
+
+
+def test_a_closed_descriptor_and_a_file_are_fine_and_a_folder_is_not(world):
+    run = f"{world.exeat} run --quiet --policy {world.top}/policy.yaml -- "
+    assert world.run([BASH, "-c", run + "cat < .env.example > copied; cat copied"]).stdout == "an example\n"
+    done = world.run([BASH, "-c", run + "true < /"])
+    assert done.returncode == 125 and "standard input" in done.stderr and "folder" in done.stderr
+    assert world.run([BASH, "-c", run + "true <&-"]).returncode == 0
+
+
+def test_a_file_on_standard_input_cannot_be_written_through_it(world):
+    walls = {w["name"]: w for w in plan(world)["walls"]}
+    if not walls["landlock"]["holds"]:
+        pytest.skip("no Landlock")
+    run = f"{world.exeat} run --quiet --policy {world.top}/policy.yaml -- "
+    done = world.run([BASH, "-c", run + f"sh -c 'echo changed > /proc/self/fd/0; cat' < {world.file_tmp}"])
+    assert done.stdout == "of the host\n" and world.file_tmp.read_text() == "of the host\n"
+
+
+def test_credentials_and_sockets_stay_outside_and_the_policy_may_keep_some(world):
+    kept = {"PLAIN": "1", "COLORTERM": "truecolor", "MAX_OUTPUT_TOKENS": "10"}
+    gone = {"GITHUB_TOKEN": "x", "AWS_PROFILE": "x", "MY_API_KEY": "x", "SSH_AUTH_SOCK": "/x", "TMUX": "/x,1,0",
+            "DBUS_SESSION_BUS_ADDRESS": "x", "FOO": "ghp_abcdef", "GIT_DIR": "/x", "FTP_PROXY": "http://x", "DB_PASSWORD": "x"}
+    policy = world.top / "keeping.yaml"
+    policy.write_text("exeat: 1\nallow: []\nenvironment: {keep: [MY_API_KEY], set: {PLAIN: set, NEW: '1'}}\n")
+    inside = world.jail("env", "-0", environment={**kept, **gone}).stdout
+    inside = dict(line.split("=", 1) for line in inside.split("\0") if line)
+    assert {**inside, **kept} == inside and not gone.keys() & inside.keys()
+    assert inside["HTTPS_PROXY"] == "http://127.0.0.1:3128" and inside["NO_PROXY"] == "localhost,127.0.0.1,::1"
+    assert inside["npm_config_audit"] == "false" and inside["GIT_CONFIG_COUNT"].isdigit()
+    inside = world.jail("env", "-0", policy=policy, environment={**kept, **gone}).stdout
+    inside = dict(line.split("=", 1) for line in inside.split("\0") if line)
+    assert inside["MY_API_KEY"] == "x" and inside["PLAIN"] == "set" and inside["NEW"] == "1"
+    assert "GITHUB_TOKEN" not in inside
+
+
+def test_limits_of_resources_hold(world):
+    done = world.jail(BASH, "-c", "ulimit -c; ulimit -u")
+    core, processes = done.stdout.split()
+    assert core == "0" and int(processes) <= 4096
+
+
+def test_the_plan_names_steps_walls_mounts_and_variables_and_starts_nothing(world):
+    found = plan(world)
+    assert {"steps", "walls", "mounts", "environment", "user", "network", "project", "command"} <= found.keys()
+    assert found["project"] == str(world.project) and found["user"]["uid"] == world.uid
+    assert "GITHUB_TOKEN" in found["environment"]["dropped"] and "HTTPS_PROXY" in found["environment"]["set"]
+    assert next(w for w in found["walls"] if w["name"] == "network")["holds"]
+    text = world.jail("touch", "started", options=["--dry-run"])
+    assert text.returncode == 0 and not (world.project / "started").exists()
+    assert "walls" in text.stdout and str(world.project) in text.stdout
+
+
+# --- a terminal ---
+
+class Terminal:
+    """A shell with job control on a terminal of its own."""
+
+    def __init__(self, world, rows=30, columns=100):
+        self.exeat = f"{world.exeat} run --quiet --policy {world.top}/policy.yaml -- "
+        self.seen = ""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            if world.as_user():
+                os.setgroups([])
+                os.setgid(world.uid)
+                os.setuid(world.uid)
+            os.chdir(world.project)
+            os.execve(BASH, ["bash", "--norc", "--noprofile", "-i"], {**world.environment(), "PS1": "outer$ ", "TERM": "xterm"})
+        self.resize(rows, columns)
+        self.expect("outer\\$ ")
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def expect(self, pattern, seconds=20):
+        """Reads until the pattern has come; what stands before it is gone afterwards."""
+        end = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.seen)):
+            assert time.monotonic() < end, f"no {pattern!r} in {self.seen!r}"
+            if select.select([self.fd], [], [], 0.1)[0]:
+                self.seen += os.read(self.fd, 4096).decode(errors="replace")
+        self.seen = self.seen[found.end():]
+        return found
+
+    def modes(self):
+        return termios.tcgetattr(self.fd)
+
+    def close(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.close(self.fd)
+        os.waitpid(self.pid, 0)
+
+
+@pytest.fixture
+def terminal(world):
+    one = Terminal(world)
+    yield one
+    one.close()
+
+
+def test_a_shell_inside_has_job_control_and_its_own_terminal(terminal):
+    before = terminal.modes()
+    terminal.type(terminal.exeat + "env PS1='inner> ' bash --norc --noprofile -i\n")
+    terminal.expect("inner> ")
+    terminal.type("tty; stty size\n")
+    terminal.expect(r"/dev/pts/\d+\r\n30 100\r\n")
+    terminal.type("sleep 100\n")
+    time.sleep(0.3)
+    terminal.type("\x1a")
+    terminal.expect(r"Stopped\s+sleep 100")
+    terminal.type("fg\n")
+    terminal.expect("sleep 100")
+    time.sleep(0.3)
+    terminal.type("\x03")
+    terminal.expect("inner> ")
+    terminal.resize(33, 77)
+    terminal.type("sleep 0.2; stty size\n")
+    terminal.expect("33 77\r\n")
+    terminal.type("exit 5\n")
+    terminal.expect("outer\\$ ")
+    terminal.type("echo status $?\n")
+    terminal.expect("status 5\r\n")
+    assert terminal.modes() == before
+
+
+def test_a_command_is_stopped_and_continued_by_the_shell_outside(terminal):
+    terminal.type(terminal.exeat + "sleep 60\n")
+    time.sleep(1.5)
+    terminal.type("\x1a")
+    terminal.expect("Stopped")
+    terminal.type("echo back\n")
+    terminal.expect("back\r\n")
+    terminal.expect("outer\\$ ")
+    terminal.type("fg\n")
+    terminal.expect("sleep 60\r\n")
+    time.sleep(0.5)
+    terminal.type("\x03")
+    terminal.expect("outer\\$ ")
+    terminal.type("echo status $?\n")
+    terminal.expect("status 130\r\n")
+
+
+def test_a_command_in_a_pipeline_leaves_the_others_their_terminal(terminal):
+    terminal.type(terminal.exeat + "cat | tr a-z A-Z\n")
+    time.sleep(1)
+    terminal.type("hello\n")
+    terminal.expect("HELLO\r\n")
+    terminal.type("\x04")
+    terminal.expect("outer\\$ ")
+
+
+def test_the_background_gets_no_keystrokes(terminal):
+    terminal.type(terminal.exeat + "sleep 2 &\n")
+    time.sleep(0.5)
+    terminal.type("echo still here\n")
+    terminal.expect("still here\r\n")
+
+
+def test_raw_mode_ends_with_a_signal_too(world, terminal):
+    before = terminal.modes()
+    terminal.type(terminal.exeat + "sleep 61\n")
+    paths.wait_until(lambda: terminal.modes() != before, "raw mode")
+    shell = children(terminal.pid)
+    os.kill(shell[0], signal.SIGTERM)
+    terminal.expect("outer\\$ ")
+    paths.wait_until(lambda: terminal.modes() == before, "the modes of a prompt")
