@@ -29,12 +29,13 @@ PYTHON = "/usr/bin/python3"
 
 
 def users():
-    return ["root", "unprivileged"] if paths.IS_ROOT else ["unprivileged"]
+    return ["root", "root-owned", "unprivileged"] if paths.IS_ROOT else ["unprivileged"]
 
 
 @pytest.fixture(scope="module", params=users())
 def world(request):
-    one = World(UNPRIVILEGED if paths.IS_ROOT and request.param == "unprivileged" else None)
+    uid = 0 if request.param == "root-owned" else UNPRIVILEGED if paths.IS_ROOT else None
+    one = World(uid, as_root=request.param.startswith("root"))
     one.name = request.param
     yield one
     one.close()
@@ -69,6 +70,8 @@ def outside(world, probe):
                               text=True, timeout=60, cwd=world.project, env=world.environment(),
                               pass_fds=[left_open.fileno()], **keywords)
     assert done.returncode == 0, done.stderr
+    for left in world.project.glob("set?id*"):
+        left.unlink()
     return json.loads(done.stdout)[probe.name]
 
 

@@ -4,6 +4,7 @@ All of it belongs to this test run; each listener answers "host" and remembers t
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -84,12 +85,14 @@ def install(folder):
 
 
 class World:
-    """The host of one user. `uid` None: the user who runs the tests."""
+    """The host of one user, to whom the project belongs. `uid` None: the user who runs the tests. `as_root`: root
+    starts the jail, which then is that user's. `uid` 0: root's own project, below a folder that is closed to others."""
 
-    def __init__(self, uid=None):
+    def __init__(self, uid=None, as_root=False):
         self.uid = os.geteuid() if uid is None else uid
+        self.as_root = as_root
         self.top = pathlib.Path(tempfile.mkdtemp(prefix="exeat-world-"))
-        self.top.chmod(0o755)
+        self.top.chmod(0o700 if self.uid == 0 else 0o755)
         self.project, self.home = self.top / "work/project", self.top / "home"
         self.listeners, self.processes = {}, []
         self.exeat = install(self._folder(self.top / "programs"))
@@ -164,7 +167,7 @@ class World:
 
     def as_user(self):
         """For subprocess.Popen; empty where the tests run as that user."""
-        return {} if self.uid == os.geteuid() else {"user": self.uid, "group": self.uid, "extra_groups": []}
+        return {} if self.as_root or self.uid == os.geteuid() else {"user": self.uid, "group": self.uid, "extra_groups": []}
 
     def environment(self):
         return {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.home), "LANG": "C.UTF-8",
@@ -180,6 +183,20 @@ class World:
         """`exeat run` in the project."""
         return self.run([self.exeat, "run", "--policy", policy or self.top / "policy.yaml", *options, "--", *command],
                         **keywords)
+
+    def configure(self, roots, resolve):
+        """`--config`: where the names of the tests lead. Returns the options."""
+        copy = self.top / "roots.pem"
+        copy.write_bytes(pathlib.Path(roots).read_bytes())
+        lines = ", ".join(f'"{line}"' for line in resolve)
+        (self.top / "exeat.yaml").write_text(f"exeat: 1\nupstream: {{ca_file: {copy}, resolve: [{lines}]}}\n")
+        return ["--config", self.top / "exeat.yaml"]
+
+    def records(self, kind=None):
+        """Those of the last run."""
+        logs = sorted((self.home / ".local/state/exeat/audit").glob("*.jsonl"), key=lambda p: p.stat().st_mtime)
+        lines = [json.loads(line) for line in logs[-1].read_text().splitlines()]
+        return [r for r in lines if kind in (None, r["kind"])]
 
     def visits(self):
         """What has come to the listeners, by name."""
