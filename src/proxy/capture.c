@@ -220,25 +220,37 @@ static bool begin_tls(struct conn *c)
     return true;
 }
 
+/* The record waits for who the client is (client.h), and the end for the record: a client that is gone cannot
+ * be looked up.  The settled answer brings the pump here again, to find the same. */
+static bool must_wait(struct conn *c)
+{
+    c->captured_ends = client_is_awaited(c);
+    return c->captured_ends;
+}
+
 /* Neither TLS nor HTTP, or nothing at all. */
-static bool end_other(struct conn *c, const char *detail)
+static void end_other(struct conn *c, const char *detail)
 {
     struct verdict verdict;
+    if (must_wait(c))
+        return;
     judge(c, &verdict);
     record(c, "block", c->captured_denied ? REASON_PORT_DENIED : REASON_TUNNEL_NOT_TLS, &verdict, detail);
     conn_close(c, false);
-    return false;
 }
 
-static bool end_of_client(struct conn *c, bool spoke)
+static void end_of_client(struct conn *c, bool spoke)
 {
     struct verdict verdict;
+    if (must_wait(c))
+        return;
     judge(c, &verdict);
-    if (c->captured_denied || spoke)
-        return end_other(c, "the client closed the connection");
+    if (c->captured_denied || spoke) {
+        end_other(c, "the client closed the connection");
+        return;
+    }
     record(c, "allow", verdict.reason, &verdict, "the client closed the connection before it said anything");
     conn_close(c, false);
-    return false;
 }
 
 /* Bytes that stay unread keep the descriptor readable: it is looked at again when more has come than was
@@ -251,34 +263,44 @@ static void wait_for_more(struct conn *c, size_t seen)
     }
 }
 
-static void wait_no_longer(struct conn *c)
+/* The bytes that came so far tell nothing yet: the same number again means that no more will come. */
+static void look_again(struct conn *c, size_t seen)
 {
-    wait_for_more(c, 0);
+    if (seen == c->head_seen) {
+        end_of_client(c, true);
+        return;
+    }
+    c->head_seen = seen;
+    wait_for_more(c, seen);
+}
+
+static bool begin(struct conn *c, enum capture_kind kind)
+{
+    if (c->head_seen)
+        wait_for_more(c, 0);
+    c->head_seen = 0;
+    return kind == CAPTURE_HTTP ? begin_http(c) : begin_tls(c);
 }
 
 bool capture_step(struct conn *c)
 {
     char first[CAPTURE_SNIFF_BYTES];
-    if (c->client_late)
-        return end_other(c, "the client said nothing that tells what it speaks");
-    ssize_t n = recv(c->stream.fd, first, sizeof first, MSG_PEEK | MSG_DONTWAIT);
     c->readable = false;
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return false;
-    if (n <= 0)
-        return end_of_client(c, false);
-    enum capture_kind kind = capture_classify(slice_of(first, (size_t)n));
-    if (kind == CAPTURE_MORE) {
-        if ((size_t)n == c->head_seen) /* woken by the end of the stream, not by more */
-            return end_of_client(c, true);
-        c->head_seen = (size_t)n;
-        wait_for_more(c, (size_t)n);
+    if (c->client_late) {
+        end_other(c, "the client said nothing that tells what it speaks");
         return false;
     }
-    if (c->head_seen)
-        wait_no_longer(c);
-    c->head_seen = 0;
-    return kind == CAPTURE_HTTP  ? begin_http(c)
-           : kind == CAPTURE_TLS ? begin_tls(c)
-                                 : end_other(c, "neither TLS nor HTTP");
+    ssize_t n = recv(c->stream.fd, first, sizeof first, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    enum capture_kind kind = n > 0 ? capture_classify(slice_of(first, (size_t)n)) : CAPTURE_OTHER;
+    if (kind == CAPTURE_TLS || kind == CAPTURE_HTTP)
+        return begin(c, kind);
+    if (n <= 0)
+        end_of_client(c, false);
+    else if (kind == CAPTURE_MORE)
+        look_again(c, (size_t)n);
+    else
+        end_other(c, "neither TLS nor HTTP");
+    return false;
 }

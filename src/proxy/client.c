@@ -16,6 +16,8 @@ static void settle(struct client *cl)
     loop_deadline_clear(&cl->late);
     if (c->exchange)
         exchange_client_settled(c->exchange);
+    else if (c->state == CONN_SNIFF && c->captured_ends)
+        conn_pump(c);
 }
 
 static void on_late(struct loop_deadline *d)

@@ -185,6 +185,8 @@ static bool wants_read(const struct conn *c)
     if (c->eof)
         return false;
     switch (c->state) {
+    case CONN_SNIFF:
+        return !c->captured_ends;
     case CONN_EXCHANGE:
         return c->exchange->request_done ? buf_len(&c->in) == 0
                                          : buf_len(&c->exchange->up_out) < HIGH_WATER && buf_len(&c->in) < HIGH_WATER;

@@ -57,6 +57,7 @@ struct conn {
     /* It was meant for somebody else (capture.h): `authority` is whom, and no CONNECT came before. */
     bool captured;
     bool captured_denied; /* no rule allows anything there */
+    bool captured_ends;   /* it is over, and only its record waits, for who it is */
 
     /* After CONNECT. */
     bool intercepted;
