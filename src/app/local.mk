@@ -4,6 +4,8 @@ noinst_LIBRARIES += %D%/libapp.a
 %C%_libapp_a_SOURCES = \
 	%D%/budget_store.c \
 	%D%/budget_store.h \
+	%D%/browser.c \
+	%D%/browser.h \
 	%D%/bundle.c \
 	%D%/bundle.h \
 	%D%/cafiles.c \

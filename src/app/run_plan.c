@@ -1,5 +1,6 @@
 #include "app/run_plan.h"
 
+#include "app/browser.h"
 #include "app/role.h"
 #include "app/run_env.h"
 #include "app/run_kept.h"
@@ -162,7 +163,9 @@ int run_plan_find(struct run_plan *p, const struct run_options *o, int *ret_stat
                            .arena = ARENA_INIT(ARENA_BYTES),
                            .bundle = BUF_INIT(TRUST_BYTES),
                            .java = BUF_INIT(TRUST_BYTES),
-                           .ca = BUF_INIT(TRUST_BYTES)};
+                           .ca = BUF_INIT(TRUST_BYTES),
+                           .chromium = BUF_INIT(TRUST_BYTES),
+                           .firefox = BUF_INIT(TRUST_BYTES)};
     if (find_user(p, e) < 0 || find_home(p, e) < 0 || find_directory(p, e) < 0 ||
         find_command(p, ret_status, e) < 0 || role_find("init", init, e) < 0)
         return -1;
@@ -176,6 +179,8 @@ void run_plan_clear(struct run_plan *p)
     buf_free(&p->bundle);
     buf_free(&p->java);
     buf_free(&p->ca);
+    buf_free(&p->chromium);
+    buf_free(&p->firefox);
     arena_free(&p->arena);
     *p = (struct run_plan){0};
 }
@@ -201,10 +206,13 @@ static int read_trust(struct run_plan *p, const struct trustfiles *trust, struct
 {
     if (!trust)
         return 0;
-    return io_read_file(trust->bundle, &p->bundle, e) < 0 || io_read_file(trust->java, &p->java, e) < 0 ||
-                   io_read_file(trust->ca, &p->ca, e) < 0
-               ? -1
-               : 0;
+    if (io_read_file(trust->bundle, &p->bundle, e) < 0 || io_read_file(trust->java, &p->java, e) < 0 ||
+        io_read_file(trust->ca, &p->ca, e) < 0)
+        return -1;
+    if (browser_chromium_policy(buf_slice(&p->ca), &p->chromium) < 0 ||
+        browser_firefox_policy(inside.ca, &p->firefox) < 0)
+        return err_set(e, "%s: not a certificate that browsers could be told of", trust->ca);
+    return 0;
 }
 
 static void add_texts(struct run_plan *p)
@@ -213,10 +221,14 @@ static void add_texts(struct run_plan *p)
 #define TEXT(path, text) add_text(p, path, SLICE(text));
 #define BUNDLE(path)     add_over(p, path, bundle);
 #define JAVA(path)       add_over(p, path, java);
+#define CHROMIUM(path)   add_text(p, path, buf_slice(&p->chromium));
+#define FIREFOX(path)    add_text(p, path, buf_slice(&p->firefox));
 #include "app/run_files.def"
 #undef TEXT
 #undef BUNDLE
 #undef JAVA
+#undef CHROMIUM
+#undef FIREFOX
     add_text(p, inside.bundle, bundle);
     add_text(p, inside.java, java);
     add_text(p, inside.ca, buf_slice(&p->ca));

@@ -24,7 +24,7 @@ struct run_plan {
     const char *state, *run;
     const char *const *environment, *const *dropped;
     const char *const *write; /* folders that Landlock lets it write */
-    struct buf bundle, java, ca;
+    struct buf bundle, java, ca, chromium, firefox;
     struct mounts_text texts[RUN_TEXTS_MAX];
     size_t text_count;
     const char *never[8]; /* where no jail may write */

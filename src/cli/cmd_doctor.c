@@ -53,7 +53,7 @@ static const struct program {
 
 /* How a program was asked: with the proxy's variables as `exeat env` sets them, or without. */
 enum way { WAY_AS_SET, WAY_CAPTURED, WAY_COUNT };
-static const char *const way_names[WAY_COUNT] = {"as it is set up", "without HTTPS_PROXY"};
+static const char *const way_names[WAY_COUNT] = {"as set up", "without HTTPS_PROXY"};
 
 struct finding {
     bool asked[WAY_COUNT], good[WAY_COUNT];
@@ -228,7 +228,7 @@ static void print_text(const struct program *p, const struct finding *f)
     printf("%s %-10s", is_well(f) ? "ok " : "BAD", p->name);
     for (int w = 0; w < WAY_COUNT; w++)
         if (f->asked[w])
-            printf("%s%s %s", w ? "; " : "", f->good[w] ? "trusts exeat's certificate" : "gets nowhere",
+            printf("%s%s %s", w ? ", " : "", f->good[w] ? "reaches exeat and trusts it" : "gets nowhere",
                    way_names[w]);
     putchar('\n');
     if (!is_well(f))
