@@ -21,7 +21,7 @@ struct reload_options {
 };
 
 static const struct option_row rows[] = {
-    OPTION_TEXT(struct reload_options, config, "config", "FILE", "the proxy with this configuration"),
+    OPTION_TEXT(struct reload_options, config, "config", "FILE", "the proxy with this configuration (where the working directory has no policy: " DEFAULT_CONFIG ")"),
     OPTION_TEXT(struct reload_options, run, "run", "RUN", "this run (default: all of this project)"),
     OPTION_TEXT(struct reload_options, policy, "policy", "FILE", "the policy that the run was started with by --policy"),
 };
@@ -139,6 +139,13 @@ static int reload_runs(const struct reload_options *o, const struct project_poli
     return r.status;
 }
 
+static int no_policy(const struct project_policy *p)
+{
+    struct err e;
+    err_set(&e, "there is no policy (%s)", p->project.policy);
+    return complain(&e);
+}
+
 static int start(const struct reload_options *o)
 {
     struct project_policy p;
@@ -148,13 +155,8 @@ static int start(const struct reload_options *o)
     int found = project_policy_read(o->policy, NULL, &p, &e);
     if (found < 0)
         return complain(&e);
-    int status;
-    if (found == 1) {
-        err_set(&e, "there is no policy (%s)", p.project.policy);
-        status = complain(&e);
-    } else {
-        status = reload_runs(o, &p);
-    }
+    /* Outside of every project it is the system's proxy that is meant. */
+    int status = found == 1 && !o->run ? reload_daemon(NULL) : found == 1 ? no_policy(&p) : reload_runs(o, &p);
     project_policy_clear(&p);
     return status;
 }
