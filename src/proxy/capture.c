@@ -62,6 +62,9 @@ static int name_authority(struct conn *c, const struct fetch_address *to)
 static void record(struct conn *c, const char *verdict, enum reason reason, const struct verdict *v,
                    const char *detail)
 {
+    struct task_state *s = task_table_get(c->worker->tasks, slice_str(c->jail->task));
+    if (!task_may_note(s, clock_mono_ns()))
+        return;
     AUTO_BUF url = BUF_INIT(CAP_HOST_BYTES + 32);
     if (c->authority.host.len &&
         (buf_append(&url, SLICE("tcp://")) < 0 || http_authority_print(&c->authority, 0, &url) < 0))

@@ -1,5 +1,6 @@
 #include "proxy/dns_server.h"
 
+#include "base/clock.h"
 #include "proxy/dns_names.h"
 #include "proxy/dns_wire.h"
 #include "proxy/worker.h"
@@ -41,6 +42,8 @@ struct tcp_client {
 static void note(struct dns_server *s, struct slice name, const char *verdict, const char *detail)
 {
     char text[CAP_HOST_BYTES + 8] = "dns:"; /* RFC 4501 */
+    if (!task_may_note(task_table_get(s->worker->tasks, slice_str(s->jail->task)), clock_mono_ns()))
+        return;
     memcpy(text + 4, name.ptr, name.len);
     const struct audit_event ev = {
         .kind = AUDIT_DNS,

@@ -167,7 +167,7 @@ void exchange_complete(struct exchange *x)
     list_remove(&x->young);
     conn_enter(c, CONN_COMMIT);
     conn_timer(c, TIMER_IDLE, snapshot_timeouts(x->snapshot)->idle);
-    if (client_is_awaited(c))
+    if (client_is_awaited(c) && !x->unrecorded)
         x->ticket_state = TICKET_WAITING; /* milliseconds, for a record that says who asked */
     else
         queue_record(x);
@@ -178,7 +178,7 @@ void exchange_client_settled(struct exchange *x)
     if (x->ticket_state != TICKET_WAITING)
         return;
     queue_record(x);
-    if (x->ticket_state == TICKET_FAILED)
+    if (x->ticket_state != TICKET_PENDING)
         conn_pump(x->conn);
 }
 

@@ -233,6 +233,8 @@ static const char *end_detail(const struct conn *c)
 
 void intercept_record_end(struct conn *c)
 {
+    if (!task_may_note(c->task, clock_mono_ns()))
+        return;
     struct buf url = BUF_INIT(CAP_HOST_BYTES + 32);
     if (buf_append(&url, SLICE("https://")) < 0 || http_authority_print(&c->authority, 443, &url) < 0)
         buf_clear(&url);

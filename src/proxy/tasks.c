@@ -98,6 +98,14 @@ bool task_blocked_record(struct task_state *s, int64_t now_ns)
     return take(&s->blocked_records_at, now_ns, cost, cost * BLOCKED_RECORD_BURST);
 }
 
+bool task_may_note(struct task_state *s, int64_t now_ns)
+{
+    if (!s || task_blocked_record(s, now_ns))
+        return true;
+    atomic_fetch_add_explicit(&s->unrecorded, 1, memory_order_relaxed);
+    return false;
+}
+
 bool task_record(struct task_state *s, int64_t now_ns, uint64_t bytes, uint64_t per_day)
 {
     if (per_day == 0)

@@ -33,6 +33,9 @@ MUST_USE bool task_blocked_cert(struct task_state *s, int64_t now_ns);
  * second. Beyond it a block has no record of its own: task_take_unrecorded says how many there were. */
 enum { BLOCKED_RECORD_BURST = 10000, BLOCKED_RECORDS_PER_SECOND = 100 };
 MUST_USE bool task_blocked_record(struct task_state *s, int64_t now_ns);
+/* The same for what is no request: a tunnel without one, a name that was looked up.  False: it counts as
+ * unrecorded; NULL is nobody, and has no budget. */
+MUST_USE bool task_may_note(struct task_state *s, int64_t now_ns);
 /* Its share of the disk: a record of so many bytes fits into `per_day` (0: no share). */
 MUST_USE bool task_record(struct task_state *s, int64_t now_ns, uint64_t bytes, uint64_t per_day);
 /* Calls `each` for every task that has some, and begins to count anew. */

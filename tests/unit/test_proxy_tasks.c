@@ -157,6 +157,9 @@ static void blocked_records_have_a_burst_and_a_rate(void **state)
         ;
     assert_int_equal(count, 2 * BLOCKED_RECORDS_PER_SECOND);
     assert_true(task_blocked_record(task_table_get(table, SLICE("other")), 1000 * SECOND));
+    assert_false(task_may_note(t, 1002 * SECOND));
+    assert_int_equal(t->unrecorded, 1);
+    assert_true(task_may_note(NULL, 1002 * SECOND));
 }
 
 static void a_share_of_the_log_is_bytes_a_day(void **state)
