@@ -67,9 +67,9 @@ static int only_top(struct schema_ctx *ctx, const struct schema_key *key, const 
     {                                                                                                        \
         key, reader, offsetof(struct source_keys, field)                                                     \
     }
-/* What every file may say. */
-#define SHARED_KEYS                                                                                          \
-    {"exeat", read_version, offsetof(struct source_keys, version), .required = true},                        \
+/* What every file may say.  Only the policy itself has to say its format (interfaces.md 1, `extends`). */
+#define SHARED_KEYS(version_required)                                                                        \
+    {"exeat", read_version, offsetof(struct source_keys, version), .required = (version_required)},          \
         KEY("allow", schema_node, allow), KEY("deny", schema_node, deny),                                    \
         KEY("limits", limits_read, limits), KEY("extends", schema_node, extends)
 #define TOP_KEYS(read)                                                                                       \
@@ -83,16 +83,16 @@ static int only_top(struct schema_ctx *ctx, const struct schema_key *key, const 
 #define REFUSED(reader)  only_top
 
 static const struct schema_key top_keys[] = {
-    SHARED_KEYS,
+    SHARED_KEYS(true),
     TOP_KEYS(AS_IT_IS),
     KEY("hold", schema_later, version),
 };
 static const struct schema_key file_keys[] = {
-    SHARED_KEYS,
+    SHARED_KEYS(false),
     TOP_KEYS(REFUSED),
 };
 static const struct schema_key preset_keys[] = {
-    SHARED_KEYS,
+    SHARED_KEYS(true),
     KEY("about", read_about, about),
     KEY("parameters", schema_node, parameters),
     KEY("main", schema_node, main),
