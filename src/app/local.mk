@@ -76,6 +76,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/run_session.h \
 	%D%/run_summary.c \
 	%D%/run_summary.h \
+	%D%/run_user.c \
+	%D%/run_user.h \
 	%D%/runs.c \
 	%D%/runs.h \
 	%D%/seal_keys.c \

@@ -79,7 +79,7 @@ static int make_shared_place(struct run *r, struct err *e)
         return err_sys(e, "%s", above);
     if (runs_claim(above, r->id, &r->lock, e) < 0)
         return -1;
-    if (chown(r->private, r->plan.uid, r->plan.gid) < 0)
+    if (chown(r->private, r->plan.who.uid, r->plan.who.gid) < 0)
         return err_sys(e, "%s", r->private);
     return 0;
 }
@@ -95,7 +95,7 @@ static int make_places(struct run *r, struct err *e)
     snprintf(r->log, sizeof r->log, "%s/audit/%s.jsonl", r->state, r->id);
     if (folders_make(audit, e) < 0)
         return -1;
-    if (r->plan.drop)
+    if (r->plan.who.drop)
         return make_shared_place(r, e);
     snprintf(audit, sizeof audit, "%s/runs", r->state);
     snprintf(r->private, sizeof r->private, "%s/runs/%s", r->state, r->id);

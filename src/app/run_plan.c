@@ -16,8 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Between what people and distributions' services get, and what systemd gives out (61184 and more). */
-enum { DEDICATED_ID = 61099 };
 enum { ARENA_BYTES = 32 << 20, TRUST_BYTES = 8 << 20, WRITE_MAX = 1000 };
 
 #define TRUST_FOLDER "/run/exeat/"
@@ -35,49 +33,36 @@ static char *keep(struct run_plan *p, const char *text, struct err *e)
 
 /* --- who --- */
 
-/* As root, the project's owner; where that is root too, a user whom nobody else is, to whom root's files are
- * shown as its own (sandbox/jail_user.h).  What the command writes is then that user's as ever, and root's
- * rights are nowhere in the jail.  With root inside, bubblewrap keeps capabilities, and setuid files land on
- * the host.
- */
 static int find_user(struct run_plan *p, struct err *e)
 {
     struct stat st;
-    p->uid = getuid();
-    p->gid = getgid();
-    if (p->uid != 0 || p->o->as_root)
-        return 0;
     if (stat(p->o->project, &st) < 0)
         return err_sys(e, "%s", p->o->project);
-    p->drop = true;
-    if (st.st_uid == 0) {
-        p->uid = p->gid = DEDICATED_ID;
-        return 0;
-    }
-    p->uid = st.st_uid;
-    p->gid = st.st_gid;
-    return 0;
+    const struct passwd *taken = getpwuid(EXEAT_JAIL_UID);
+    const struct run_user_facts facts = {.uid = getuid(),
+                                         .gid = getgid(),
+                                         .owner = st.st_uid,
+                                         .group = st.st_gid,
+                                         .as_root = p->o->as_root,
+                                         .taken = taken ? taken->pw_name : NULL};
+    return run_user_choose(&facts, &p->who, e);
 }
 
-/* Root's own HOME is not the command's, unless whoever set it meant that user. */
-static bool is_home_of(const char *home, uid_t uid)
-{
-    struct stat st;
-    return home && home[0] == '/' && stat(home, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == uid;
-}
-
-/* A user whom nobody knows has one all the same: it is empty inside. */
+/* A user who stands for root has root's home, and no name of root's. */
 static int find_home(struct run_plan *p, struct err *e)
 {
-    const struct passwd *user = getpwuid(p->uid);
-    const char *home = getenv("HOME");
-    bool others = p->drop && p->uid != DEDICATED_ID; /* that one is root's, so is its home */
-    if (others ? !is_home_of(home, p->uid) : !home || home[0] != '/')
-        home = user ? user->pw_dir : NULL;
-    if (user && p->drop)
-        p->gid = user->pw_gid;
-    p->home = keep(p, home && home[0] == '/' ? home : "/home/user", e);
-    p->user = keep(p, user ? user->pw_name : "user", e);
+    const struct passwd *entry = getpwuid(p->who.for_root ? 0 : p->who.uid);
+    struct run_user_account account = {0};
+    struct run_user_home home = {.home = getenv("HOME")};
+    struct stat st;
+    if (entry)
+        account = (struct run_user_account){
+            .name = p->who.for_root ? NULL : entry->pw_name, .home = entry->pw_dir, .group = entry->pw_gid};
+    home.known = home.home && stat(home.home, &st) == 0 && S_ISDIR(st.st_mode);
+    home.owner = home.known ? st.st_uid : 0;
+    p->who.gid = run_user_group(&p->who, &account);
+    p->home = keep(p, run_user_home(&p->who, &account, &home), e);
+    p->user = keep(p, account.name ? account.name : "user", e);
     return p->home && p->user ? 0 : -1;
 }
 
@@ -264,8 +249,8 @@ static int find_kept(struct run_plan *p, struct err *e)
                                        .task = o->task ? o->task : policy_task(o->policy),
                                        .policy_name = o->policy_name,
                                        .policy = o->policy,
-                                       .uid = p->uid,
-                                       .drop = p->drop};
+                                       .uid = p->who.uid,
+                                       .drop = p->who.drop};
     struct run_kept kept;
     if (run_kept_find(&p->arena, &in, &kept, e) < 0)
         return -1;
@@ -281,8 +266,8 @@ static int fill_mounts(struct run_plan *p, struct err *e)
         .project = p->o->project,
         .home = p->home,
         .state = p->state,
-        .uid = p->uid,
-        .gid = p->gid,
+        .uid = p->who.uid,
+        .gid = p->who.gid,
         .user = p->user,
         .read = resolve(p, f->read, f->read_count, p->o->ro),
         .write = resolve(p, f->write, f->write_count, p->o->rw),
@@ -370,10 +355,12 @@ void run_plan_jail(const struct run_plan *p, struct jail_options *ret)
 {
     *ret = (struct jail_options){
         .network = {.explicit_only = p->jail->network == POLICY_NETWORK_EXPLICIT,
-                    .uid = p->uid,
-                    .gid = p->gid},
-        .drop = p->drop,
+                    .uid = p->who.uid,
+                    .gid = p->who.gid},
+        .drop = p->who.drop,
+        .for_root = p->who.for_root,
         .project = p->o->project,
+        .home = p->home,
         .private = p->run,
         .bubblewrap = EXEAT_BUBBLEWRAP,
         .mounts = p->mounts,

@@ -2,6 +2,7 @@
  * --dry-run prints it. */
 #pragma once
 #include "app/run.h"
+#include "app/run_user.h"
 #include "app/trustfiles.h"
 #include "base/arena.h"
 #include "sandbox/jail.h"
@@ -13,10 +14,8 @@ struct run_plan {
     const struct run_options *o;
     const struct policy_jail *jail;
     struct arena arena; /* of every text below */
-    uid_t uid;          /* of the command; never 0 outside unless --as-root */
-    gid_t gid;
-    int32_t landlock; /* the ABI to use at most */
-    bool drop;        /* from root to that */
+    struct run_user who; /* runs the command */
+    int32_t landlock;    /* the ABI to use at most */
     const char *user, *home;
     const char *directory; /* where the command starts */
     const char *path;      /* its executable */

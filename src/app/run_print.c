@@ -145,8 +145,8 @@ static void json_user(const struct run_plan *p, struct json *j)
     json_key(j, "user");
     json_object(j);
     json_kv_str(j, "name", p->user);
-    json_kv_int(j, "uid", p->uid);
-    json_kv_int(j, "gid", p->gid);
+    json_kv_int(j, "uid", p->who.uid);
+    json_kv_int(j, "gid", p->who.gid);
     json_kv_str(j, "home", p->home);
     json_object_end(j);
 }
@@ -246,7 +246,7 @@ static int print_text(const struct run_plan *p, struct buf *out)
             out,
             "task       %s\nproject    %s\ncommand    %s\ndirectory  %s\nuser       %s (uid %u, gid %u)\n",
             p->o->task ? p->o->task : policy_task(p->o->policy), p->o->project, p->path, p->directory,
-            p->user, p->uid, p->gid) < 0)
+            p->user, p->who.uid, p->who.gid) < 0)
         return -1;
     if (buf_append(out, SLICE("\nwalls\n")) < 0 || put_walls(p, out) < 0 || put_forwards(p, out) < 0 ||
         buf_append(out, SLICE("\nsteps\n")) < 0 || put_steps(out) < 0 ||

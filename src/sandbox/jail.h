@@ -15,11 +15,12 @@
 
 struct jail_options {
     struct network_options network;
-    bool drop;                     /* we are root, and network.uid and gid are what to become */
-    const char *project, *private; /* with drop: of the plan (jail_user.h) */
-    const char *bubblewrap;        /* absolute */
-    struct mounts *mounts;         /* planned and prepared */
-    const char *init;              /* pid 1's path inside */
+    bool drop;     /* we are root, and network.uid and gid are what to become */
+    bool for_root; /* root's files are shown as that user's (jail_user.h) */
+    const char *project, *home, *private; /* with drop: of the plan */
+    const char *bubblewrap;               /* absolute */
+    struct mounts *mounts;                /* planned and prepared */
+    const char *init;                     /* pid 1's path inside */
 
     const char *path; /* of the command, inside */
     const char *directory;

@@ -32,6 +32,7 @@ struct pieces {
     size_t count;
     char *covered[COVERED_MAX];
     size_t covered_count;
+    char *home; /* without links; NULL: not there */
     int userns; /* with root's ids as the jail's user's; -1: not needed */
 };
 
@@ -84,11 +85,19 @@ static const char *cover(struct pieces *p, char *closed)
     return closed;
 }
 
-/* What belongs to root and is to be written or is the project's. */
-static bool wants_map(const struct jail_options *o, const struct mount_op *op, const struct stat *st)
+/* What belongs to root: where the user stands for root, all that is root's own (project, home, what is to be
+ * written), but not the system, whose closed files stay closed.  Where it is the project's owner, the project
+ * is as that owner sees it ever, since ids that trade places would take the owner's own files away; only what
+ * is to be written besides it is lent. */
+static bool wants_map(const struct pieces *p, const struct mount_op *op, const struct stat *st)
 {
-    return st->st_uid == 0 && (op->kind == MOUNT_WRITE || is_within(op->from, o->project)) &&
-           is_within(op->from, o->private) == false;
+    const struct jail_options *o = p->o;
+    bool project = is_within(op->from, o->project);
+    if (st->st_uid != 0 || is_within(op->from, o->private))
+        return false;
+    if (!o->for_root)
+        return op->kind == MOUNT_WRITE && !project;
+    return op->kind == MOUNT_WRITE || project || (p->home && is_within(op->from, p->home));
 }
 
 static int add_piece(struct pieces *p, const struct mount_op *op, struct err *e)
@@ -98,7 +107,7 @@ static int add_piece(struct pieces *p, const struct mount_op *op, struct err *e)
     if (!host || !op->from || is_within(op->from, "/proc") || lstat(op->from, &st) < 0)
         return 0;
     const char *closed = cover(p, find_closed(op->from, &p->o->network));
-    bool mapped = wants_map(p->o, op, &st);
+    bool mapped = wants_map(p, op, &st);
     if (!closed && !mapped)
         return 0;
     if (p->count == PIECES_MAX)
@@ -170,6 +179,24 @@ static int make_userns(const struct network_options *n, struct err *e)
 
 /* --- taking them, and putting them back --- */
 
+static int set_map(int tree, int userns, unsigned flags)
+{
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns};
+    return (int)syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | flags, &attr, sizeof attr);
+}
+
+/* With what is mounted below it where all of that can; else that stays root's, which the user cannot write. */
+static int show_as_users(const struct pieces *p, const struct piece *piece, struct err *e)
+{
+    if (set_map(piece->tree, p->userns, AT_RECURSIVE) == 0 || set_map(piece->tree, p->userns, 0) == 0)
+        return 0;
+    return errno == EPERM
+               ? err_sys(e, "%s belongs to root, and may not be shown as another user's (a container?)",
+                         piece->path)
+               : err_sys(e, "%s belongs to root, and its file system cannot show it as another user's",
+                         piece->path);
+}
+
 static int take(struct pieces *p, struct piece *piece, struct err *e)
 {
     piece->tree = (int)syscall(SYS_open_tree, AT_FDCWD, piece->path,
@@ -181,14 +208,7 @@ static int take(struct pieces *p, struct piece *piece, struct err *e)
         return 0;
     if (p->userns < 0 && (p->userns = make_userns(&p->o->network, e)) < 0)
         return -1;
-    struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)p->userns};
-    if (syscall(SYS_mount_setattr, piece->tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
-        return err_sys(
-            e,
-            "%s belongs to root, and its file system cannot show it as another user's: start this as "
-            "another user, give it to one (chown), or say --as-root",
-            piece->path);
-    return 0;
+    return show_as_users(p, piece, e);
 }
 
 static int make_way(const char *path, bool folder)
@@ -243,12 +263,14 @@ static int arrange_files(const struct jail_options *o, struct err *e)
         return err_set(e, "no memory");
     p->o = o;
     p->userns = -1;
+    p->home = realpath(o->home, NULL);
     int result = arrange(p, e);
     for (size_t i = 0; i < p->count; i++)
         fd_auto_close(&p->at[i].tree);
     fd_auto_close(&p->userns);
     for (size_t i = 0; i < p->covered_count; i++)
         free(p->covered[i]);
+    free(p->home);
     free(p);
     return result;
 }
