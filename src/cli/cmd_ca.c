@@ -153,9 +153,9 @@ int cmd_ca(int argc, char **argv)
     struct cert_facts facts;
     struct err e = {0};
     int first;
-    enum option_result parsed = options_parse(&usage, argc, argv, &o, &first);
-    if (parsed != OPTIONS_READY)
-        return parsed == OPTIONS_HELPED ? EXIT_OK : EXIT_ERROR;
+    int over = options_parse(&usage, argc, argv, &o, &first);
+    if (over != OPTIONS_READY)
+        return over;
     if (check_words(&o, argc - first, argv + first) != EXIT_OK)
         return EXIT_ERROR;
     AUTO(config) *config = NULL;

@@ -313,14 +313,9 @@ int cmd_check(int argc, char **argv)
 {
     struct check_options o = {0};
     int first;
-    switch (options_parse(&usage, argc, argv, &o, &first)) {
-    case OPTIONS_HELPED:
-        return EXIT_OK;
-    case OPTIONS_WRONG:
-        return EXIT_ERROR;
-    case OPTIONS_READY:
-        break;
-    }
+    int over = options_parse(&usage, argc, argv, &o, &first);
+    if (over != OPTIONS_READY)
+        return over;
     bool stream = argc - first == 1 && strcmp(argv[first], "-") == 0;
     if (!stream && argc - first != 2)
         return options_wrong("check", "write METHOD and URL, or `-` to read them from standard input");

@@ -283,9 +283,9 @@ int cmd_doctor(int argc, char **argv)
     struct err e = {0};
     int first;
     AUTO_BUF script = BUF_INIT(SCRIPT_BYTES), output = BUF_INIT(OUTPUT_BYTES);
-    enum option_result parsed = options_parse(&usage, argc, argv, &o, &first);
-    if (parsed != OPTIONS_READY)
-        return parsed == OPTIONS_HELPED ? EXIT_OK : EXIT_ERROR;
+    int over = options_parse(&usage, argc, argv, &o, &first);
+    if (over != OPTIONS_READY)
+        return over;
     if (first < argc)
         return options_wrong("doctor", "one word too many: %s", argv[first]);
     int result = write_script(&script) < 0 ? err_set(&e, "no memory") : make_place(&place, &e);

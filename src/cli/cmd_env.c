@@ -158,9 +158,9 @@ int cmd_env(int argc, char **argv)
     enum env_format format;
     struct err e = {0};
     int first;
-    enum option_result parsed = options_parse(&usage, argc, argv, &o, &first);
-    if (parsed != OPTIONS_READY)
-        return parsed == OPTIONS_HELPED ? EXIT_OK : EXIT_ERROR;
+    int over = options_parse(&usage, argc, argv, &o, &first);
+    if (over != OPTIONS_READY)
+        return over;
     if (first < argc)
         return options_wrong("env", "it takes options only, not %s", argv[first]);
     if (read_format(o.format, &format) != EXIT_OK)

@@ -225,14 +225,9 @@ int cmd_init(int argc, char **argv)
     struct project p;
     struct err e;
     int first;
-    switch (options_parse(&usage, argc, argv, &o, &first)) {
-    case OPTIONS_HELPED:
-        return EXIT_OK;
-    case OPTIONS_WRONG:
-        return EXIT_ERROR;
-    case OPTIONS_READY:
-        break;
-    }
+    int over = options_parse(&usage, argc, argv, &o, &first);
+    if (over != OPTIONS_READY)
+        return over;
     if (first < argc)
         return options_wrong("init", "no operands: it looks at the project of the working directory");
     int result = project_find(&p, &e);

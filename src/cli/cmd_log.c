@@ -458,9 +458,9 @@ int cmd_log(int argc, char **argv)
     struct err e = {0};
     int first;
     spell_out(argc, argv);
-    enum option_result parsed = options_parse(&usage, argc, argv, &o, &first);
-    if (parsed != OPTIONS_READY)
-        return parsed == OPTIONS_HELPED ? EXIT_OK : EXIT_ERROR;
+    int over = options_parse(&usage, argc, argv, &o, &first);
+    if (over != OPTIONS_READY)
+        return over;
     if (first < argc)
         return options_wrong("log", "it takes options only, not %s", argv[first]);
     if (check_options(&o) != 0 || make_filter(&o, &filter) != 0)

@@ -77,14 +77,9 @@ int cmd_policy(int argc, char **argv)
 {
     struct policy_options o = {0};
     int first;
-    switch (options_parse(&usage, argc, argv, &o, &first)) {
-    case OPTIONS_HELPED:
-        return EXIT_OK;
-    case OPTIONS_WRONG:
-        return EXIT_ERROR;
-    case OPTIONS_READY:
-        break;
-    }
+    int over = options_parse(&usage, argc, argv, &o, &first);
+    if (over != OPTIONS_READY)
+        return over;
     if (first == argc)
         return options_wrong("policy", "what to do is missing: show, lint or test");
     const struct action *action = find_action(argv[first]);

@@ -26,14 +26,9 @@ int cmd_proxy(int argc, char **argv)
 {
     struct proxy_options o = {.config = DEFAULT_CONFIG};
     int first = 0;
-    switch (options_parse(&usage, argc, argv, &o, &first)) {
-    case OPTIONS_HELPED:
-        return EXIT_OK;
-    case OPTIONS_WRONG:
-        return EXIT_ERROR;
-    case OPTIONS_READY:
-        break;
-    }
+    int over = options_parse(&usage, argc, argv, &o, &first);
+    if (over != OPTIONS_READY)
+        return over;
     if (first < argc)
         return options_wrong(argv[0], "unexpected word `%s`", argv[first]);
     return daemon_serve(o.config);

@@ -165,14 +165,9 @@ int cmd_reload(int argc, char **argv)
 {
     struct reload_options o = {0};
     int first;
-    switch (options_parse(&usage, argc, argv, &o, &first)) {
-    case OPTIONS_HELPED:
-        return EXIT_OK;
-    case OPTIONS_WRONG:
-        return EXIT_ERROR;
-    case OPTIONS_READY:
-        break;
-    }
+    int over = options_parse(&usage, argc, argv, &o, &first);
+    if (over != OPTIONS_READY)
+        return over;
     if (first < argc)
         return options_wrong("reload", "unexpected word `%s`", argv[first]);
     if (o.config && (o.run || o.policy))

@@ -151,14 +151,9 @@ int cmd_run(int argc, char **argv)
 {
     struct options o = {0};
     int first = 0;
-    switch (options_parse(&usage, argc, argv, &o, &first)) {
-    case OPTIONS_HELPED:
-        return EXIT_OK;
-    case OPTIONS_WRONG:
-        return RUN_FAILED;
-    case OPTIONS_READY:
-        break;
-    }
+    int over = options_parse(&usage, argc, argv, &o, &first);
+    if (over != OPTIONS_READY)
+        return over == EXIT_OK ? EXIT_OK : RUN_FAILED;
     if (check_options(&o) != 0)
         return RUN_FAILED;
     if (first == argc) {

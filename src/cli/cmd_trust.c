@@ -123,14 +123,9 @@ int cmd_trust(int argc, char **argv)
 {
     struct trust_options o = {0};
     int first;
-    switch (options_parse(&usage, argc, argv, &o, &first)) {
-    case OPTIONS_HELPED:
-        return EXIT_OK;
-    case OPTIONS_WRONG:
-        return EXIT_ERROR;
-    case OPTIONS_READY:
-        break;
-    }
+    int over = options_parse(&usage, argc, argv, &o, &first);
+    if (over != OPTIONS_READY)
+        return over;
     if (o.show + o.revoke + o.first > 1)
         return options_wrong("trust", "--show, --revoke and --first exclude each other");
     if (argc - first > 1)

@@ -158,9 +158,9 @@ int cmd_why(int argc, char **argv)
     struct err e = {0};
     AUTO_BUF line = BUF_INIT(CAP_RECORD_BYTES);
     int first;
-    enum option_result parsed = options_parse(&usage, argc, argv, &o, &first);
-    if (parsed != OPTIONS_READY)
-        return parsed == OPTIONS_HELPED ? EXIT_OK : EXIT_ERROR;
+    int over = options_parse(&usage, argc, argv, &o, &first);
+    if (over != OPTIONS_READY)
+        return over;
     if (argc - first != 1 || strlen(argv[first]) != ULID_CHARS)
         return options_wrong("why", "it takes the ID of one record: %d letters and digits", (int)ULID_CHARS);
     if (logs_find(o.config, o.log, &logs, &e) < 0)

@@ -1,5 +1,6 @@
 #include "cli/options.h"
 
+#include "cli/commands.h"
 #include "cli/help.h"
 
 #include <getopt.h>
@@ -58,31 +59,26 @@ static int store(const char *command, const struct option_row *row, void *into)
 }
 
 /* getopt_long says what is wrong by itself, except that it would call us "check:". */
-static enum option_result explain_wrong(const char *command, int result, char *const *argv)
+static int explain_wrong(const char *command, int result, char *const *argv)
 {
     const char *word = optind > 0 ? argv[optind - 1] : "";
     if (result == ':')
-        options_wrong(command, "%s needs a value", word);
-    else if (optopt && optopt < RESULT_HELP)
-        options_wrong(command, "unknown option -%c", optopt);
-    else
-        options_wrong(command, optopt ? "%s takes no value" : "unknown option %s", word);
-    return OPTIONS_WRONG;
+        return options_wrong(command, "%s needs a value", word);
+    if (optopt && optopt < RESULT_HELP)
+        return options_wrong(command, "unknown option -%c", optopt);
+    return options_wrong(command, optopt ? "%s takes no value" : "unknown option %s", word);
 }
 
-static enum option_result print_help(const char *command, const struct option_usage *u)
+static int print_help(const char *command, const struct option_usage *u)
 {
     enum help_format format;
-    if (help_format_of(optarg, &format) < 0) {
-        options_wrong(command, "--help=%s: text, man or words", optarg);
-        return OPTIONS_WRONG;
-    }
+    if (help_format_of(optarg, &format) < 0)
+        return options_wrong(command, "--help=%s: text, man or words", optarg);
     help_command(format, command, u);
-    return OPTIONS_HELPED;
+    return EXIT_OK;
 }
 
-enum option_result options_parse(const struct option_usage *u, int argc, char **argv, void *into,
-                                 int *ret_first)
+int options_parse(const struct option_usage *u, int argc, char **argv, void *into, int *ret_first)
 {
     struct option longs[OPTIONS_MAX + 2];
     fill_long(u, longs);
@@ -97,7 +93,7 @@ enum option_result options_parse(const struct option_usage *u, int argc, char **
         if (result < RESULT_ROW)
             return explain_wrong(argv[0], result, argv);
         if (store(argv[0], &u->rows[result - RESULT_ROW], into) != 0)
-            return OPTIONS_WRONG;
+            return EXIT_ERROR;
     }
     *ret_first = optind;
     return OPTIONS_READY;

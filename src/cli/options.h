@@ -61,15 +61,12 @@ struct option_usage {
     bool stop_at_operand; /* what follows the first operand is somebody else's (run COMMAND…) */
 };
 
-enum option_result {
-    OPTIONS_READY,
-    OPTIONS_HELPED, /* --help was asked for and printed: exit 0 */
-    OPTIONS_WRONG,  /* what is wrong was printed: exit 2 */
-};
-
 /* Fills `into` and sets *ret_first to the first operand in argv (options may follow operands: argv is
- * reordered, as getopt does).  Texts point into argv. */
-MUST_USE enum option_result options_parse(const struct option_usage *usage, int argc, char **argv, void *into,
-                                          int *ret_first);
+ * reordered, as getopt does).  Texts point into argv.
+ * OPTIONS_READY, or the exit status of a command that is over: 0 where --help was asked for and printed, 2
+ * where what is wrong was said. */
+enum { OPTIONS_READY = -1 };
+MUST_USE int options_parse(const struct option_usage *usage, int argc, char **argv, void *into,
+                           int *ret_first);
 /* Prints "exeat check: <message>" and where help is found, and returns 2. */
 int options_wrong(const char *command, const char *fmt, ...) PRINTF(2, 3);
