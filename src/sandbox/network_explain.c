@@ -34,7 +34,7 @@ static const struct cause {
      "kubectl explain pod.spec.securityContext.seccompProfile (type: Unconfined, hostUsers: false)"},
     {"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1",
      "AppArmor lets only programs with a profile use user namespaces",
-     "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"},
+     "./bootstrap, which offers one for its build, or sudo apparmor_parser -r /etc/apparmor.d/exeat once installed"},
 };
 
 static bool holds(const char *root, const struct cause *c)
