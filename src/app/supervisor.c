@@ -177,7 +177,7 @@ int supervisor_start(struct loop *loop, const struct supervisor_options *o, stru
     s->files = o->files;
     s->loop = loop;
     list_init(&s->jails);
-    s->audit_dir = s->inflight = -1;
+    s->audit_dir = s->inflight = s->orders_lock = -1;
     if (start(s, e) < 0)
         return -1;
     *ret = TAKE(s);

@@ -24,11 +24,13 @@ struct supervisor {
     struct load *load;    /* in force */
     struct load *pending; /* sent to the proxy, not confirmed yet */
     bool reload_again;    /* asked for while one was pending */
+    bool again_alone;     /* by the watch alone: links are not followed then either */
     struct files_source files;       /* what is read at the next reload */
     struct trust_record *given_texts; /* a run's, from `exeat reload`; NULL: those of the start */
     struct files_given *given;        /* the configuration, and those */
     struct reload_socket *orders;
     char orders_dir[4096]; /* of a run: its own, removed at the end; "": the state folder */
+    int orders_lock;       /* of that: says that this run lives */
     struct file_watch *watch; /* NULL: policy files are not watched */
     struct listeners listeners;
     unsigned workers;

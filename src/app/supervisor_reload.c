@@ -1,6 +1,7 @@
 /* Reading everything again: all of it takes effect, or nothing, and what came of it is said. */
 #include "app/folders.h"
 #include "app/notify.h"
+#include "app/runs.h"
 #include "app/supervisor_internal.h"
 #include "base/log.h"
 #include "policy/diff.h"
@@ -83,7 +84,9 @@ static int say_change(void *arg, const struct diff_change *c)
         say(w->s, 'w', "%s: a rule has changed in more words than a line takes", w->task);
     else
         say(w->s, c->drops ? 'w' : 'i', "%s: %s%s", w->task, buf_cstr(&line),
-            c->drops ? " (less is asked for or forbidden than before)" : "");
+            c->drops ? " (less is asked for or forbidden than before)"
+            : c->jail ? " (takes effect at the next run)"
+                      : "");
     return 0;
 }
 
@@ -213,6 +216,7 @@ void supervisor_reload(struct supervisor *s)
     if (s->stopping || !s->watching)
         return;
     if (s->pending) {
+        s->again_alone = s->files.alone && (s->again_alone || !s->reload_again);
         s->reload_again = true;
         return;
     }
@@ -253,7 +257,9 @@ void supervisor_reloaded(struct supervisor *s, const struct ipc_message *m)
     load_free(pending);
     if (s->reload_again) {
         s->reload_again = false;
+        s->files.alone = s->again_alone;
         supervisor_reload(s);
+        s->files.alone = false;
     }
 }
 
@@ -362,8 +368,12 @@ int supervisor_hear(struct supervisor *s, struct err *e)
     const char *folder = s->load->config->state;
     if (s->o.project) {
         /* not where the trust files of the jail lie */
-        int n = snprintf(s->orders_dir, sizeof s->orders_dir, "%s/" RELOAD_RUNS "/%s", folder, s->run);
-        if (n < 0 || (size_t)n >= sizeof s->orders_dir || folders_make(s->orders_dir, e) < 0)
+        char all[sizeof s->orders_dir];
+        int n = snprintf(all, sizeof all, "%s/" RELOAD_RUNS, folder);
+        int m = snprintf(s->orders_dir, sizeof s->orders_dir, "%s/" RELOAD_RUNS "/%s", folder, s->run);
+        if (n < 0 || m < 0 || (size_t)m >= sizeof s->orders_dir)
+            return err_set(e, "%s: path too long", folder);
+        if (folders_make(all, e) < 0 || runs_claim(all, s->run, &s->orders_lock, e) < 0)
             return err_wrap(e, "orders");
         folder = s->orders_dir;
     }
@@ -377,6 +387,7 @@ void supervisor_hear_no_more(struct supervisor *s)
     reload_socket_free(s->orders);
     if (s->orders_dir[0])
         rmdir(s->orders_dir);
+    fd_auto_close(&s->orders_lock);
     file_watch_free(s->watch);
     trust_record_free(s->given_texts);
     free(s->given);

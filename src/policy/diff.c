@@ -269,13 +269,21 @@ static int diff_heads(const struct walk *w, const struct policy *before, const s
     return 0;
 }
 
+/* A key of the jail is a change of the policy as a whole. */
+static int report_jail(void *arg, const char *key, const char *from, const char *to)
+{
+    const struct walk *w = arg;
+    const struct diff_change c = {.kind = DIFF_CHANGED, .what = key, .from = from, .to = to, .jail = true};
+    return w->report(w->arg, &c);
+}
+
 int policy_diff(const struct policy *before, const struct policy *after, diff_report *report, void *arg)
 {
     struct arena arena = ARENA_INIT(ARENA_BYTES);
     AUTO_BUF text = BUF_INIT(TEXT_BYTES);
-    const struct walk w = {report, arg};
+    struct walk w = {report, arg};
     struct side a, b;
-    int result = diff_heads(&w, before, after);
+    int result = diff_heads(&w, before, after) < 0 ? -1 : jail_diff(&before->jail, &after->jail, report_jail, &w);
     if (result == 0 &&
         (read_side(&arena, before, &text, &a) < 0 || read_side(&arena, after, &text, &b) < 0 || diff_rules(&w, &a, &b) < 0))
         result = -1;

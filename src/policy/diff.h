@@ -1,5 +1,5 @@
-/* What differs between two policies, rule by rule: for the person who is asked to trust a changed one, and for
- * what a reload says.  Pure.
+/* What differs between two policies, in their heads, of the jail, and rule by rule: for the person who is asked
+ * to trust a changed one, and for what a reload says.  Pure.
  *
  * Rules are the same where they ask for the same, whatever their names, lines and order; a rule of the same
  * kind, file and name that asks for something else has changed; the others are new or gone. */
@@ -16,6 +16,7 @@ struct diff_change {
     const char *what;                         /* of a change: "methods", "limits"; else NULL */
     const char *from, *to;                    /* of a change, as `policy show` prints them */
     bool drops; /* a deny rule has gone or has changed, or an allow rule no longer asks for something */
+    bool jail;  /* of files, environment, services, …: in force from the next run on */
 };
 
 /* Texts live as long as the call.  -1 ends the walk. */

@@ -57,3 +57,13 @@ schema_read jail_read_files, jail_read_environment, jail_read_services, jail_rea
 MUST_USE int jail_show(const struct policy_jail *jail, struct buf *out);
 /* {"files":{…},…}: keys that say something else than nothing. */
 void jail_json(const struct policy_jail *jail, struct json *j);
+/* "127.0.0.1:5432 at 127.0.0.1:15432"; "3000 on the host's 127.0.0.1:8080". */
+MUST_USE int jail_show_service(const struct policy_forward *f, struct buf *out);
+MUST_USE int jail_show_published(const struct policy_forward *f, struct buf *out);
+
+/* What differs, key by key: `key` is "files.read", the texts are as jail_show has them; of variables that are set
+ * only names and whether a value is another one.  -1 without memory, or what `report` refused. */
+enum { JAIL_TEXT_BYTES = 1 << 20 };
+typedef int jail_report(void *arg, const char *key, const char *from, const char *to);
+MUST_USE int jail_diff(const struct policy_jail *before, const struct policy_jail *after, jail_report *report,
+                       void *arg);

@@ -33,7 +33,7 @@ static int show_environment(const struct policy_jail *jail, struct buf *out)
     return jail->set_count ? buf_append(out, SLICE("\n")) : 0;
 }
 
-static int print_service(const struct policy_forward *f, struct buf *out)
+int jail_show_service(const struct policy_forward *f, struct buf *out)
 {
     bool v6 = strchr(f->address, ':');
     if (buf_printf(out, "%s%s%s:%u", v6 ? "[" : "", f->address, v6 ? "]" : "", f->host_port) < 0)
@@ -45,19 +45,24 @@ static int show_services(const struct policy_jail *jail, struct buf *out)
 {
     for (size_t i = 0; i < jail->service_count; i++)
         if (buf_append(out, slice_str(i ? ", " : "  services ")) < 0 ||
-            print_service(&jail->services[i], out) < 0)
+            jail_show_service(&jail->services[i], out) < 0)
             return -1;
     return jail->service_count ? buf_append(out, SLICE(" (not inspected)\n")) : 0;
 }
 
+int jail_show_published(const struct policy_forward *f, struct buf *out)
+{
+    if (buf_printf(out, "%u", f->port) < 0)
+        return -1;
+    return f->port == f->host_port ? 0 : buf_printf(out, " on the host's 127.0.0.1:%u", f->host_port);
+}
+
 static int show_published(const struct policy_jail *jail, struct buf *out)
 {
-    for (size_t i = 0; i < jail->publish_count; i++) {
-        const struct policy_forward *f = &jail->publish[i];
-        if (buf_printf(out, "%s%u", i ? ", " : "  publishes ", f->port) < 0 ||
-            (f->port != f->host_port && buf_printf(out, " on the host's 127.0.0.1:%u", f->host_port) < 0))
+    for (size_t i = 0; i < jail->publish_count; i++)
+        if (buf_append(out, slice_str(i ? ", " : "  publishes ")) < 0 ||
+            jail_show_published(&jail->publish[i], out) < 0)
             return -1;
-    }
     return jail->publish_count ? buf_append(out, SLICE(" (not inspected)\n")) : 0;
 }
 
@@ -125,7 +130,7 @@ static void json_services(const struct policy_jail *jail, struct json *j)
         struct policy_forward f = jail->services[i];
         json_object(j);
         f.port = f.host_port;
-        j->failed |= print_service(&f, &target) < 0;
+        j->failed |= jail_show_service(&f, &target) < 0;
         json_kv_slice(j, "target", buf_slice(&target));
         json_kv_int(j, "port", jail->services[i].port);
         json_object_end(j);

@@ -31,6 +31,7 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/index.h \
 	%D%/jail.c \
 	%D%/jail.h \
+	%D%/jail_keys.c \
 	%D%/jail_show.c \
 	%D%/limits.c \
 	%D%/limits.h \

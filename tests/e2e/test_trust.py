@@ -131,6 +131,51 @@ def test_the_question_shows_what_has_changed(project):
     assert 'new: allow "post anything"' in shown and "path: /issues -> /issues/**" in shown, shown
 
 
+JAIL_CHANGES = [("files: {read: [~/.ssh]}", "files.read of the policy: none -> ~/.ssh"),
+                ("files: {write: [.github/]}", "files.write of the policy: the project -> .github/"),
+                ("files: {agent: claude}", "files.agent of the policy: none -> claude"),
+                ("environment: {keep: [GITHUB_TOKEN]}", "environment.keep of the policy: none -> GITHUB_TOKEN"),
+                ("environment: {set: {PAGER: less}}", "environment.set of the policy: none -> PAGER"),
+                ("services: [127.0.0.1:5432]", "services of the policy: none -> 127.0.0.1:5432"),
+                ("publish: [3000]", "publish of the policy: none -> 3000"),
+                ("cache: none", "cache of the policy: private -> none"),
+                ("network: explicit", "network of the policy: capture -> explicit"),
+                ("jail: {debug: true}", "jail.debug of the policy: false -> true"),
+                ("mode: monitor", "mode of the policy: enforce -> monitor"),
+                ("expires: 2099-01-01", "expires of the policy: never -> 2099-01-01"),
+                ("limits: {requests: 30/min}", "limits of the policy: none -> requests 30/min")]
+
+
+@pytest.mark.parametrize("key, line", JAIL_CHANGES, ids=[key for key, _ in JAIL_CHANGES])
+def test_what_a_changed_policy_opens_on_this_machine_stands_in_the_question(project, key, line):
+    project.exeat("trust")
+    project.policy.write_text(POLICY.replace("allow:", key + "\nallow:"))
+    shown, code = project.ask(b"n\n")
+    assert code == 125 and "changed: " + line in shown and "nothing in what it allows" not in shown, shown
+    assert line in project.exeat("trust").stdout
+    project.policy.write_text(POLICY)
+    shown, _ = project.ask(b"n\n")
+    assert line.split(":")[0] in shown, "and also when it has gone"
+
+
+def test_what_a_policy_opens_on_this_machine_stands_in_the_first_question(project):
+    keys = ("files: {read: [~/.ssh], agent: claude}", "environment: {keep: [GITHUB_TOKEN]}", "services: [127.0.0.1:5432]",
+            "publish: [3000]", "jail: {debug: true}", "mode: monitor")
+    project.policy.write_text(POLICY.replace("allow:", "\n".join(keys) + "\nallow:"))
+    shown, code = project.ask(b"n\n")
+    assert code == 125
+    for word in ("~/.ssh", "claude", "GITHUB_TOKEN", "127.0.0.1:5432", "3000", "debug", "monitor"):
+        assert word in shown, word
+
+
+def test_a_value_is_not_shown_but_that_it_is_another_one_is(project):
+    project.policy.write_text(POLICY.replace("allow:", "environment: {set: {PAGER: hunter2}}\nallow:"))
+    project.exeat("trust")
+    project.policy.write_text(POLICY.replace("allow:", "environment: {set: {PAGER: hunter3}}\nallow:"))
+    shown, _ = project.ask(b"n\n")
+    assert "PAGER (another value)" in shown and "hunter" not in shown, shown
+
+
 def test_once_trusted_nobody_is_asked(project):
     project.exeat("trust")
     shown, code = project.ask(b"n\n")

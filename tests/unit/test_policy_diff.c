@@ -39,6 +39,26 @@ static const struct {
      "changed: allow \"n\" (p:4): limits: upload 1MiB -> none\n"},
     {"the mode and the limits of the policy", "allow: []\n", "mode: monitor\nlimits: {upload: 1MiB/day}\nallow: []\n",
      "changed: mode of the policy: enforce -> monitor\nchanged: limits of the policy: none -> upload 1MiB/day\n"},
+    {"the end of the policy", "allow: []\n", "expires: 2099-01-01\nallow: []\n",
+     "changed: expires of the policy: never -> 2099-01-01\n"},
+    {"files", "allow: []\n", "files: {read: [~/.ssh], write: [src/], hide: [secrets/], agent: claude}\nallow: []\n",
+     "changed: files.agent of the policy: none -> claude\nchanged: files.read of the policy: none -> ~/.ssh\n"
+     "changed: files.write of the policy: the project -> src/\nchanged: files.hide of the policy: none -> secrets/\n"},
+    {"nothing to write, and a folder of that name", "files: {write: []}\nallow: []\n", "files: {write: [none]}\nallow: []\n",
+     "changed: files.write of the policy: none -> \"none\"\n"},
+    {"two folders instead of one with a comma", "files: {read: [\"a, b\"]}\nallow: []\n", "files: {read: [a, b]}\nallow: []\n",
+     "changed: files.read of the policy: \"a, b\" -> a, b\n"},
+    {"the environment", "environment: {set: {A: \"1\", B: \"2\"}}\nallow: []\n",
+     "environment: {keep: [GITHUB_TOKEN], set: {A: \"1\", B: \"3\", C: \"4\"}}\nallow: []\n",
+     "changed: environment.keep of the policy: none -> GITHUB_TOKEN\n"
+     "changed: environment.set of the policy: A, B -> A, B (another value), C\n"},
+    {"services and what is published", "services: [127.0.0.1:5432]\nallow: []\n",
+     "services: [{target: 127.0.0.1:22, port: 5432}]\npublish: [{port: 3000, on: 8080}]\nallow: []\n",
+     "changed: services of the policy: 127.0.0.1:5432 -> 127.0.0.1:22 at 127.0.0.1:5432\n"
+     "changed: publish of the policy: none -> 3000 on the host's 127.0.0.1:8080\n"},
+    {"cache, network and debug", "allow: []\n", "cache: none\nnetwork: explicit\njail: {debug: true}\nallow: []\n",
+     "changed: cache of the policy: private -> none\nchanged: network of the policy: capture -> explicit\n"
+     "changed: jail.debug of the policy: false -> true\n"},
     {"an allow rule that became a deny rule", "allow:\n- {name: n, host: a.test, paths: [/x]}\n",
      "deny:\n- {name: n, host: a.test, paths: [/x]}\n", "gone: allow \"n\" (p:4)\nnew: deny \"n\" (p:4)\n"},
     {"one of two equal rules", "allow:\n- {name: a, host: a.test, paths: [/x]}\n- {name: b, host: a.test, paths: [/x]}\n",
