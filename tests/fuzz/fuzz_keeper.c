@@ -6,6 +6,7 @@
 #include "tls/keeper.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -30,6 +31,17 @@ static void must_be_harmless(struct slice name)
     }
 }
 
+/* A claim that the keeper would sign is one whole: no line end in it could make two of the text that is signed. */
+static void try_seal(struct slice message, uint32_t id, struct slice data)
+{
+    struct seal claim;
+    uint8_t encoded[KEEPER_MESSAGE_BYTES];
+    if (keeper_decode_claim(data, &claim) < 0)
+        return;
+    must(seal_is_claim(&claim) && strpbrk(claim.chain, "\n ") == NULL);
+    must_encode_to(message, encoded, keeper_encode_seal(id, &claim, encoded));
+}
+
 static void try_request(struct slice message)
 {
     struct keeper_request r;
@@ -47,6 +59,9 @@ static void try_request(struct slice message)
         return;
     case KEEPER_CA:
         must_encode_to(message, encoded, keeper_encode_ca(r.id, encoded));
+        return;
+    case KEEPER_SEAL:
+        try_seal(message, r.id, r.data);
         return;
     }
     must(false);
