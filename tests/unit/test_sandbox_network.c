@@ -33,12 +33,16 @@ static void descriptors_arrive_in_their_places(void **state)
     n.proxy = socket(AF_INET, SOCK_STREAM, 0);
     n.dns_udp6 = socket(AF_INET, SOCK_DGRAM, 0);
     n.nft = open("/dev/null", O_RDONLY);
+    n.services[0] = open("/dev/zero", O_RDONLY);
+    n.services[1] = open("/dev/null", O_RDONLY);
     n.ipv6 = true;
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
     assert_int_equal(network_send(pair[0], &n, &e), 0);
     assert_int_equal(network_receive(pair[1], &got, &e), 0);
     assert_true(same_file(n.proxy, got.proxy) && same_file(n.dns_udp6, got.dns_udp6) &&
                 same_file(n.nft, got.nft));
+    assert_true(same_file(n.services[0], got.services[0]) && same_file(n.services[1], got.services[1]));
+    assert_int_equal(got.services[2], -1);
     assert_true(got.ipv6 && got.proxy6 == -1 && got.capture4 == -1 && got.diag == -1);
     assert_true(fcntl(got.proxy, F_GETFD) & FD_CLOEXEC);
     network_close(&got);
@@ -111,7 +115,7 @@ static const struct {
     const char *says; /* NULL: nothing of these */
 } refusals[] = {
     {"proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n", EPERM,
-     "kernel.apparmor_restrict_unprivileged_userns=0"},
+     "apparmor_parser -r"},
     {"proc/sys/kernel/apparmor_restrict_unprivileged_userns", "0\n", EPERM, NULL},
     {"proc/sys/kernel/unprivileged_userns_clone", "0\n", EPERM, "kernel.unprivileged_userns_clone=1"},
     {"proc/sys/user/max_user_namespaces", "0\n", ENOSPC, "user.max_user_namespaces="},
