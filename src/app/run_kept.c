@@ -23,9 +23,8 @@ static int name_of(const char *first, const char *second, uid_t uid, char ret[NA
 
 int run_kept_find(struct arena *a, const struct run_kept_inputs *in, struct run_kept *ret, struct err *e)
 {
-    static const char shared[] = "/var/lib/exeat-jails"; /* the daemon's state is closed to all others */
     const struct policy_jail *jail = policy_jail(in->policy);
-    const char *base = in->drop ? shared : in->state, *agent = jail->files.agent;
+    const char *base = in->drop ? RUN_SHARED : in->state, *agent = jail->files.agent;
     char task[NAME_CHARS + 1], project[NAME_CHARS + 1], path[PATH_MAX];
     struct run_kept kept = {0};
     snprintf(path, sizeof path, "%s/%s", in->project, in->policy_name[0] == '/' ? "" : in->policy_name);

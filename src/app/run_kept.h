@@ -6,6 +6,10 @@
 
 #include <sys/types.h>
 
+/* What users keep for whom root gave way; our state is closed to them.  0711: each folder in it is one
+ * user's. */
+#define RUN_SHARED "/var/lib/exeat-jails"
+
 /* Names only; sandbox/mounts makes what is not there. */
 struct run_kept {
     const char *cache; /* of one task (name, policy's path, owner) under one policy; NULL: `cache: none` */

@@ -268,6 +268,8 @@ static int fill_mounts(struct run_plan *p, struct err *e)
         .state = p->state,
         .uid = p->who.uid,
         .gid = p->who.gid,
+        .for_root = p->who.for_root,
+        .kept = p->who.drop ? RUN_SHARED "/repositories" : NULL,
         .user = p->user,
         .read = resolve(p, f->read, f->read_count, p->o->ro),
         .write = resolve(p, f->write, f->write_count, p->o->rw),
@@ -373,6 +375,8 @@ void run_plan_jail(const struct run_plan *p, struct jail_options *ret)
         .landlock = p->landlock,
         .debug = p->jail->debug,
     };
+    for (size_t i = 0; i < p->jail->service_count && i < NETWORK_SERVICES_MAX; i++)
+        ret->network.services[ret->network.service_count++] = p->jail->services[i].port;
     signals_found(&ret->ignored, &ret->blocked);
 }
 

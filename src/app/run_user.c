@@ -33,7 +33,8 @@ static bool is_absolute(const char *path)
     return path && path[0] == '/';
 }
 
-/* Root's own HOME is not the command's, unless whoever set it meant that user, or the command stands for root. */
+/* Root's own HOME is not the command's, unless whoever set it meant that user, or the command stands for
+ * root. */
 const char *run_user_home(const struct run_user *u, const struct run_user_account *account,
                           const struct run_user_home *home)
 {

@@ -1,8 +1,9 @@
 /* Who a jailed command is, outside and inside.  Pure: what is known of the machine comes in, no call is made.
  *
  * The jail's user is never root outside: with root mapped to itself bubblewrap keeps capabilities, and files
- * with a setuid bit land on the host.  Started by root, the command runs as the project's owner; where that is
- * root too, as a user whom nobody else is, to whom root's files are shown as its own (sandbox/jail_user.h). */
+ * with a setuid bit land on the host.  Started by root, the command runs as the project's owner; where that
+ * is root too, as a user whom nobody else is, to whom root's files are shown as its own
+ * (sandbox/jail_user.h). */
 #pragma once
 #include "base/err.h"
 

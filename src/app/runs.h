@@ -5,6 +5,7 @@
 #pragma once
 #include "base/err.h"
 
-/* Removes the folders of dead runs, then makes FOLDER/ID, 0700, and locks it; FOLDER is there.  *ret_lock is the
- * caller's: closing it gives the folder up.  What cannot be removed is left, and said on standard error. */
+/* Removes the folders of dead runs, then makes FOLDER/ID, 0700, and locks it; FOLDER is there.  *ret_lock is
+ * the caller's: closing it gives the folder up.  What cannot be removed is left, and said on standard error.
+ */
 MUST_USE int runs_claim(const char *folder, const char *id, int *ret_lock, struct err *e);

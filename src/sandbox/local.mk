@@ -38,6 +38,8 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/mounts_explain.c \
 	%D%/mounts_files.c \
 	%D%/mounts_git.c \
+	%D%/mounts_git_links.c \
+	%D%/mounts_git_named.c \
 	%D%/mounts_home.c \
 	%D%/mounts_internal.h \
 	%D%/mounts_pin.c \

@@ -43,6 +43,7 @@ void mounts_free(struct mounts *m)
     free(m->ops);
     free(m->watched);
     free(m->seen);
+    free(m->links);
     arena_free(&m->arena);
     free(m);
 }
@@ -101,6 +102,11 @@ const char *mounts_real(struct mounts *m, const char *path, struct err *e)
         return NULL;
     }
     return mounts_printf(m, e, "%s", real);
+}
+
+uid_t mounts_owner(const struct mounts *m)
+{
+    return m->o->for_root ? 0 : m->o->uid;
 }
 
 bool path_within(const char *path, const char *dir)

@@ -196,5 +196,5 @@ int mounts_plan_files(struct mounts *m, struct err *e)
     /* a folder before what lies in it: mounting it later would cover that */
     qsort(m->ops + first, m->count - first, sizeof *m->ops, by_place);
     drop_hidden(m, first);
-    return 0;
+    return mounts_note_links(m, e);
 }

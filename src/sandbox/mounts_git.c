@@ -13,7 +13,6 @@
 #include "sandbox/mounts_internal.h"
 
 #include "base/io.h"
-#include "sandbox/git_config.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -63,6 +62,15 @@ static bool is_git_dir(struct mounts *m, const char *path)
     return head && refs && common && lstat(head, &st) == 0 && (is_folder(refs) || access(common, F_OK) == 0);
 }
 
+static bool is_planned(struct mounts *m, const char *git)
+{
+    size_t len = strlen(git);
+    for (size_t i = 0; i < m->git_count; i++)
+        if (strncmp(m->gits[i].config, git, len) == 0 && strcmp(m->gits[i].config + len, "/config") == 0)
+            return true;
+    return false;
+}
+
 static int pin_part(struct mounts *m, const char *git, size_t i, struct err *e)
 {
     const char *path = mounts_printf(m, e, "%s/%s", git, PARTS[i].name);
@@ -79,90 +87,6 @@ static int pin_part(struct mounts *m, const char *git, size_t i, struct err *e)
     const char *real = mounts_real(m, path, NULL);
     pin.create = false;
     return real && strcmp(real, path) != 0 ? mounts_pin(m, real, &pin, e) : 0;
-}
-
-/* ---- what a configuration names ---- */
-
-struct named {
-    struct mounts *m;
-    const char *config, *worktree;
-    struct err *e;
-};
-
-static int protect_named(struct named *n, const char *path, bool folder)
-{
-    struct stat st;
-    if (!mounts_writable(n->m, path))
-        return 0;
-    const char *real = mounts_real(n->m, path, NULL);
-    if (real && (lstat(real, &st) < 0 || S_ISDIR(st.st_mode) != folder))
-        return 0;
-    const struct mount_pin pin = {
-        .kind = MOUNT_READ,
-        .reason = "git: named in its configuration",
-        .create = folder,
-        .directory = folder,
-    };
-    return mounts_pin(n->m, real ? real : path, &pin, n->e);
-}
-
-/* ~ and %(prefix) lead out of what a jail writes, or are written in full by those who mean the project. */
-static const char *resolve(struct named *n, const char *base, struct slice word)
-{
-    if (word.len == 0 || word.ptr[0] == '~')
-        return NULL;
-    if (word.ptr[0] == '/')
-        return mounts_printf(n->m, n->e, "%.*s", SLICE_FMT(word));
-    if (slice_starts(word, SLICE("./")))
-        word = slice_skip(word, 2);
-    return base ? mounts_printf(n->m, n->e, "%s/%.*s", base, SLICE_FMT(word)) : NULL;
-}
-
-/* husky's `.husky/_/pre-commit` runs `.husky/pre-commit`: the folder above counts too. */
-static int protect_hooks(struct named *n, const char *value)
-{
-    struct slice path = slice_str(value);
-    while (path.len > 1 && (slice_ends(path, SLICE("/")) || slice_ends(path, SLICE("/_"))))
-        path.len--;
-    const char *hooks = resolve(n, n->worktree, path);
-    return hooks ? protect_named(n, hooks, true) : 0;
-}
-
-static int protect_include(struct named *n, const char *value)
-{
-    const char *slash = strrchr(n->config, '/');
-    const char *base = mounts_printf(n->m, n->e, "%.*s", (int)(slash - n->config), n->config);
-    const char *path = base ? resolve(n, base, slice_str(value)) : NULL;
-    return path ? protect_named(n, path, false) : 0;
-}
-
-/* Commands name scripts by path: each word that is a file of the project is read-only. */
-static int protect_words(struct named *n, const char *value)
-{
-    struct slice rest = slice_str(value), word;
-    if (slice_starts(rest, SLICE("!")))
-        rest = slice_skip(rest, 1);
-    while (slice_next(&rest, ' ', &word)) {
-        while (word.len && (word.ptr[0] == '"' || word.ptr[0] == '\''))
-            word = slice_skip(word, 1);
-        while (word.len && (word.ptr[word.len - 1] == '"' || word.ptr[word.len - 1] == '\''))
-            word.len--;
-        const char *path = slice_find(word, '/') < 0 ? NULL : resolve(n, n->worktree, word);
-        if (path && access(path, F_OK) == 0 && protect_named(n, path, false) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int each_variable(void *ctx, const char *key, const char *value)
-{
-    struct named *n = ctx;
-    if (strcmp(key, "core.hookspath") == 0)
-        return protect_hooks(n, value);
-    if (strcmp(key, "include.path") == 0 ||
-        (strncmp(key, "includeif.", 10) == 0 && slice_ends(slice_str(key), SLICE(".path"))))
-        return protect_include(n, value);
-    return protect_words(n, value);
 }
 
 /* ---- config ---- */
@@ -201,13 +125,7 @@ static int read_config(struct mounts *m, struct mount_git *g, const char *worktr
     if (io_read_file(g->config, &text, e) < 0)
         return -1;
     g->before = arena_slice(&m->arena, buf_slice(&text));
-    struct named n = {m, g->config, worktree, e};
-    struct err own = {0};
-    n.e = &own;
-    if (git_config_read(g->before, each_variable, &n) < 0)
-        return err_set(e, "%s: %s", g->config,
-                       own.text[0] ? own.text : "git would refuse it: correct it first");
-    return 0;
+    return mounts_plan_named(m, g->config, g->before, worktree, e);
 }
 
 static int plan_config(struct mounts *m, const char *git, const char *worktree, struct err *e)
@@ -259,7 +177,7 @@ static int plan_modules(struct mounts *m, const char *path, int depth, bool top,
     DIR *d = opendir(path);
     int rc = 0;
     for (struct dirent *entry; d && rc == 0 && (entry = readdir(d));) {
-        if (entry->d_name[0] == '.')
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         const char *sub = mounts_printf(m, e, "%s/%s", path, entry->d_name);
         rc = !sub ? -1 : is_folder(sub) ? plan_module(m, sub, depth, e) : 0;
@@ -329,17 +247,44 @@ static int plan_elsewhere(struct mounts *m, const char *git, struct err *e)
     const char *named = back ? read_pointer(m, back, SLICE(""), own) : NULL;
     const char *common = pointer ? read_pointer(m, pointer, SLICE(""), own) : NULL;
     if (!named || !common || strcmp(named, git) != 0 || !path_within(own, common) ||
-        mounts_writable(m, common) || stat(common, &st) < 0 || st.st_uid != m->o->uid ||
+        mounts_writable(m, common) || stat(common, &st) < 0 || st.st_uid != mounts_owner(m) ||
         m->writable_count == CAP_MOUNT_ROOTS)
         return 0;
     m->writable[m->writable_count++] = common;
-    return mounts_plan_git_dir(m, common, NULL, e);
+    return mounts_plan_git_dir(m, common, m->project, e);
+}
+
+/* What the repository's configuration names in this one of its work trees. */
+static int plan_names(struct mounts *m, const char *git, const char *worktree, struct err *e)
+{
+    AUTO_BUF text = BUF_INIT(CAP_GIT_CONFIG_BYTES);
+    const char *config = mounts_printf(m, e, "%s/config", git);
+    if (!config)
+        return -1;
+    if (access(config, F_OK) < 0)
+        return 0;
+    return io_read_file(config, &text, e) < 0 ? -1
+                                              : mounts_plan_named(m, config, buf_slice(&text), worktree, e);
+}
+
+/* A submodule, a linked work tree; or `git init --separate-git-dir`, or work trees beside a bare repository: then
+ * it lies in the project under another name.  What is below a `.git` is found there. */
+static int plan_pointed(struct mounts *m, const char *git, const char *worktree, struct err *e)
+{
+    const char *own = read_pointer(m, git, SLICE("gitdir: "), worktree);
+    const char *pointer = own ? mounts_printf(m, e, "%s/commondir", own) : NULL;
+    const char *common = pointer ? read_pointer(m, pointer, SLICE(""), own) : NULL;
+    const char *real = common ? common : own;
+    if (!real || !mounts_writable(m, real) || !is_git_dir(m, real))
+        return 0;
+    bool found = strstr(real, "/.git/") || slice_ends(slice_str(real), SLICE("/.git")) || is_planned(m, real);
+    return found ? plan_names(m, real, worktree, e) : mounts_plan_git_dir(m, real, worktree, e);
 }
 
 static int plan_git_file(struct mounts *m, const char *git, const char *worktree, struct err *e)
 {
     static const struct mount_pin pin = {.kind = MOUNT_READ, .reason = "git: where the repository is"};
-    if (mounts_pin(m, git, &pin, e) < 0)
+    if (mounts_pin(m, git, &pin, e) < 0 || plan_pointed(m, git, worktree, e) < 0)
         return -1;
     return strcmp(worktree, m->project) == 0 ? plan_elsewhere(m, git, e) : 0;
 }

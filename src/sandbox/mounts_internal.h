@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 /* A repository in the jail: its config is a private copy, which git there may change. */
 struct mount_git {
@@ -32,6 +33,8 @@ struct mounts {
     size_t git_count;
     struct mount_seen *seen;
     size_t seen_count, seen_size;
+    struct mount_seen *links; /* in repositories, as they were at the start */
+    size_t link_count;
     const char **arguments;
     uint64_t *watched; /* mount ids, one for each op; 0: not watched */
     int journal;       /* the locked file that names what was made on the host; -1 */
@@ -70,6 +73,8 @@ bool mounts_writable(const struct mounts *m, const char *path);
 int mounts_open(int dir, const char *path);
 /* realpath(3) into the arena; NULL with errno in e->sys where it does not exist. */
 const char *mounts_real(struct mounts *m, const char *path, struct err *e);
+/* Whose files are the jail's user's own, on the disk. */
+uid_t mounts_owner(const struct mounts *m);
 /* Whether path is dir or lies below it; both without links. */
 bool path_within(const char *path, const char *dir);
 
@@ -89,6 +94,17 @@ MUST_USE int mounts_note(struct mounts *m, const char *path, struct err *e);
 MUST_USE int mounts_plan_repository(struct mounts *m, const char *dir, struct err *e);
 /* A repository itself, wherever it lies; worktree: paths in its configuration start there; NULL. */
 MUST_USE int mounts_plan_git_dir(struct mounts *m, const char *git, const char *worktree, struct err *e);
+
+/* What the configuration `config`, whose text this is, names, with what the user's and the system's name. */
+MUST_USE int mounts_plan_named(struct mounts *m, const char *config, struct slice text, const char *worktree,
+                               struct err *e);
+
+/* Links in the repositories of the plan: as they are now; and those that are new, removed and told. */
+MUST_USE int mounts_note_links(struct mounts *m, struct err *e);
+MUST_USE int mounts_remove_links(struct mounts *m, mounts_each_finding *each, void *ctx, struct err *e);
+int64_t mounts_changed_ns(const struct stat *st);
+/* A finding without control characters: names and values come from the jail. */
+void mounts_tell(mounts_each_finding *each, void *ctx, enum mounts_finding f, const char *path, const char *detail);
 
 /* Moves what the jail made in private git folders to where it is kept. */
 MUST_USE int mounts_keep_repositories(struct mounts *m, mounts_each_finding *each, void *ctx, struct err *e);

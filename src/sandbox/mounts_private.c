@@ -1,5 +1,6 @@
 /* The private folders of a run after its end: repositories that were made in them are kept, the rest goes. */
 #include "sandbox/mounts_internal.h"
+#include "sandbox/tree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -45,24 +46,39 @@ static bool is_repository(const struct mount_op *op)
                              slice_ends(slice_str(op->from), SLICE(".modules")));
 }
 
-/* STATE/repositories/RUN.N: out of the project, so that nothing reads its configuration unasked. */
-static int keep_one(struct mounts *m, const struct mount_op *op, const char **ret_path, struct err *e)
+static enum tree_step give_one(void *ctx, const char *path, int dir, const char *name, unsigned char type)
+{
+    (void)path, (void)type;
+    const struct mounts *m = ctx;
+    struct stat st;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid != m->o->uid ||
+        fchownat(dir, name, 0, 0, AT_SYMLINK_NOFOLLOW) == 0)
+        return TREE_GO_ON;
+    return TREE_SKIP;
+}
+
+/* What the user made who stood for root is root's, as in the project.  What is too deep or too much to look
+ * through stays that user's. */
+static bool give_to_root(struct mounts *m, const char *path)
+{
+    return lchown(path, 0, 0) == 0 && tree_walk(path, give_one, m, NULL) == 0;
+}
+
+/* Out of the project, so that nothing reads its configuration unasked. */
+static int keep_one(struct mounts *m, const struct mount_op *op, const char **ret_path, bool *ret_whole,
+                    struct err *e)
 {
     const char *run = strrchr(m->run, '/'), *name = strrchr(op->from, '/');
-    const char *folder = mounts_printf(m, e, "%s/repositories", m->state);
-    const char *path = mounts_printf(m, e, "%s/repositories%s.%s", m->state, run, name + 1);
-    if (!folder || !path)
+    const char *folder = m->o->kept ? m->o->kept : mounts_printf(m, e, "%s/repositories", m->state);
+    const char *path = folder ? mounts_printf(m, e, "%s%s.%s", folder, run, name + 1) : NULL;
+    if (!path)
         return -1;
-    if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+    if (mkdir(folder, m->o->kept ? 0711 : 0700) < 0 && errno != EEXIST)
         return err_sys(e, "%s: cannot make it", folder);
-    int rc = rename(op->from, path);
-    if (rc < 0 && errno == EXDEV) { /* root's state is elsewhere: beside the run's folder */
-        path = mounts_printf(m, e, "%s.%s", m->run, name + 1);
-        rc = path ? rename(op->from, path) : -1;
-    }
-    if (rc < 0)
+    if (rename(op->from, path) < 0)
         return err_sys(e, "%s: cannot be kept", op->from);
     *ret_path = path;
+    *ret_whole = !m->o->for_root || give_to_root(m, path);
     return 0;
 }
 
@@ -71,13 +87,15 @@ int mounts_keep_repositories(struct mounts *m, mounts_each_finding *each, void *
     for (size_t i = 0; i < m->count; i++) {
         const struct mount_op *op = &m->ops[i];
         const char *path = NULL;
+        bool whole = true;
         char detail[PATH_MAX + 128];
         if (!is_repository(op) || !has_content(op->from))
             continue;
-        if (keep_one(m, op, &path, e) < 0)
+        if (keep_one(m, op, &path, &whole, e) < 0)
             return -1;
-        snprintf(detail, sizeof detail, "made as %s, which stays private; to take its commits: git fetch %s",
-                 op->to, path);
+        snprintf(detail, sizeof detail,
+                 "made as %s, which stays private; to take its commits: git fetch %s%s", op->to, path,
+                 whole ? "" : " (not all of it could be made root's)");
         each(ctx, MOUNTS_KEPT, path, detail);
     }
     return 0;

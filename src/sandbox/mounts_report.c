@@ -26,7 +26,7 @@ static const char *const PLAIN_KEYS[] = {
 #include "sandbox/git_keys.def"
 };
 
-static const char *const FINDINGS[] = {"new", "changed", "repository", "git-config", "kept"};
+static const char *const FINDINGS[] = {"new", "changed", "repository", "git-config", "kept", "link"};
 
 const char *mounts_finding_id(enum mounts_finding f)
 {
@@ -65,7 +65,7 @@ static const char *who_runs(const char *path)
     return NULL;
 }
 
-static int64_t changed_ns(const struct stat *st)
+int64_t mounts_changed_ns(const struct stat *st)
 {
     return (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec;
 }
@@ -89,7 +89,7 @@ int mounts_note(struct mounts *m, const char *path, struct err *e)
     const char *copy = mounts_printf(m, e, "%s", path);
     if (!copy)
         return -1;
-    m->seen[m->seen_count++] = (struct mount_seen){copy, st.st_ino, changed_ns(&st)};
+    m->seen[m->seen_count++] = (struct mount_seen){copy, st.st_ino, mounts_changed_ns(&st)};
     return 0;
 }
 
@@ -105,7 +105,6 @@ static int by_seen_path(const void *a, const void *b)
     return strcmp(((const struct mount_seen *)a)->path, ((const struct mount_seen *)b)->path);
 }
 
-/* Names and values come from the jail. */
 static void clean(const char *text, char *ret, size_t size)
 {
     size_t i = 0;
@@ -114,12 +113,17 @@ static void clean(const char *text, char *ret, size_t size)
     ret[i] = 0;
 }
 
-static void tell(const struct report *r, enum mounts_finding f, const char *path, const char *detail)
+void mounts_tell(mounts_each_finding *each, void *ctx, enum mounts_finding f, const char *path, const char *detail)
 {
     char shown[PATH_MAX], more[GIT_CONFIG_KEY + GIT_CONFIG_VALUE + 2];
     clean(path, shown, sizeof shown);
     clean(detail, more, sizeof more);
-    r->each(r->ctx, f, shown, more);
+    each(ctx, f, shown, more);
+}
+
+static void tell(const struct report *r, enum mounts_finding f, const char *path, const char *detail)
+{
+    mounts_tell(r->each, r->ctx, f, path, detail);
 }
 
 static const struct mount_seen *find_seen(const struct report *r, const char *path)
@@ -137,7 +141,7 @@ static void report_file(const struct report *r, const char *path)
     const struct mount_seen *seen = find_seen(r, path);
     if (!seen)
         tell(r, MOUNTS_NEW, path, who);
-    else if (seen->inode != st.st_ino || seen->changed_ns != changed_ns(&st))
+    else if (seen->inode != st.st_ino || seen->changed_ns != mounts_changed_ns(&st))
         tell(r, MOUNTS_CHANGED, path, who);
 }
 
@@ -256,12 +260,15 @@ static void report_repository(const struct report *r, const char *path, int dir,
         tell(r, MOUNTS_REPOSITORY, path, "");
 }
 
-/* git takes a folder with these for a repository without a work tree. */
+/* git takes a folder with these for a repository without a work tree; objects and refs may lie elsewhere
+ * (gitrepository-layout(5), commondir). */
 static bool is_bare(int dir)
 {
     struct stat st;
-    return fstatat(dir, "HEAD", &st, AT_SYMLINK_NOFOLLOW) == 0 && fstatat(dir, "objects", &st, 0) == 0 &&
-           fstatat(dir, "refs", &st, 0) == 0;
+    if (fstatat(dir, "HEAD", &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    return fstatat(dir, "commondir", &st, 0) == 0 ||
+           (fstatat(dir, "objects", &st, 0) == 0 && fstatat(dir, "refs", &st, 0) == 0);
 }
 
 static enum tree_step look(void *ctx, const char *path, int dir, const char *name, unsigned char type)
@@ -275,7 +282,7 @@ static enum tree_step look(void *ctx, const char *path, int dir, const char *nam
         return TREE_SKIP;
     if (type == DT_REG)
         report_file(r, path);
-    if (type == DT_REG && strcmp(name, "HEAD") == 0 && is_bare(dir) && !find_seen(r, path))
+    if (type != DT_DIR && strcmp(name, "HEAD") == 0 && is_bare(dir) && !find_seen(r, path))
         tell(r, MOUNTS_REPOSITORY, path, "git would take the folder for a repository");
     return TREE_GO_ON;
 }
@@ -349,6 +356,8 @@ int mounts_report(struct mounts *m, mounts_each_finding *each, void *ctx, struct
     for (size_t i = 0; i < m->writable_count; i++)
         if (tree_walk(m->writable[i], look, &r, e) < 0)
             return -1;
+    if (mounts_remove_links(m, each, ctx, e) < 0)
+        return -1;
     for (size_t i = 0; i < m->git_count; i++)
         if (report_config(&r, &m->gits[i]) < 0)
             return -1;

@@ -143,7 +143,8 @@ static int type_of(int fd, mode_t *ret)
     return 0;
 }
 
-/* must_be: the file of the host that is covered, where that was planned; -1. */
+/* must_be: the file of the host that is covered, where that was planned; -1.  A place in our own tmpfs (below
+ * the empty home) is none of the host's. */
 static int put(struct stage *s, const struct mount_op *op, int tree, uint64_t flags, int must_be,
                struct err *e)
 {
@@ -153,7 +154,7 @@ static int put(struct stage *s, const struct mount_op *op, int tree, uint64_t fl
     AUTO_FD int target = open_target(s, op->to, type, !op->protects);
     if (target < 0)
         return err_sys(e, "%s: no such place in the jail", op->to);
-    if (must_be >= 0 && !same_file(target, must_be))
+    if (must_be >= 0 && !is_ours(s, target) && !same_file(target, must_be))
         return err_set(e, "%s was exchanged while the jail was being made", op->to);
     if (attach(tree, target) < 0)
         return err_sys(e, "%s: cannot mount", op->to);

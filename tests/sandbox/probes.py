@@ -50,7 +50,8 @@ def child(seconds=30):
 
 def readable(path):
     with open(path, "rb") as f:
-        reached(f.read(20))
+        if text := f.read(20):  # hidden files are empty
+            reached(text)
 
 def writable(path):
     "Opens only: nothing is changed."
@@ -141,11 +142,11 @@ reached()
 PROCESSES = [
     Probe("a signal to a process of the host", "os.kill(WORLD['pid'], 0); reached()"),
     Probe("the arguments of a process of the host", """
-if b'of-the-host' in open('/proc/%d/cmdline' % WORLD['pid'], 'rb').read(): reached()
+if b'of-the-' b'host' in open('/proc/%d/cmdline' % WORLD['pid'], 'rb').read(): reached()
 """),
     Probe("a list of the host's processes", """
 for name in os.listdir('/proc'):
-    if name.isdigit() and b'of-the-host' in open('/proc/%s/cmdline' % name, 'rb').read(): reached()
+    if name.isdigit() and b'of-the-' b'host' in open('/proc/%s/cmdline' % name, 'rb').read(): reached()
 """),
     Probe("a descriptor of a process of the host", "call(434, WORLD['pid'], 0); reached()"),
     Probe("tracing a process", """
@@ -156,7 +157,7 @@ reached()
     Probe("tracing a child of its own", """
 pid = os.fork()
 if pid == 0:
-    libc.ptrace(0, 0, NULL, NULL)
+    if libc.ptrace(0, 0, NULL, NULL) != 0: os._exit(1)
     os.kill(os.getpid(), signal.SIGSTOP)
     os._exit(0)
 if os.WIFSTOPPED(os.waitpid(pid, 0)[1]) and call(101, 7, pid, 0, 0) == 0: reached()

@@ -21,24 +21,31 @@
 
 enum { BWRAP_ARGUMENTS = 300, CANNOT = 98 };
 
-/* A project with a submodule below libs/, a linked work tree, hooks named in the configuration, and an
- * included file;
- * ./evil leaves a mark only where it runs outside. */
+/* A project with a submodule below libs/, a linked work tree, hooks named in the configuration, an included file that
+ * includes another and names a script, a script that the user's own configuration names, and a repository that lies
+ * apart from its work tree; ./evil leaves a mark only where it runs outside. */
 static const char MAKE[] =
     "set -e; export GIT_CONFIG_GLOBAL=/dev/null GIT_ALLOW_PROTOCOL=file\n"
     "git init -q --bare origin.git; git init -q -b main other; cd other; git commit -q --allow-empty -m o; cd ..\n"
     "git init -q -b main project; cd project\n"
     "printf '#!/bin/sh\\n[ -z \"$HOST\" ] || touch \"$MARK\"\\nexit 0\\n' > evil; chmod +x evil\n"
-    "mkdir .husky; echo '[alias] x = y' > .gitextra; printf '.hidden\\n' > .gitignore; echo 1 > a\n"
-    "git submodule -q add ../other libs/sub; git add a .gitextra .gitignore; git commit -q -m 1\n"
+    "mkdir .husky tools; printf '.hidden\\n' > .gitignore; echo 1 > a\n"
+    "printf '#!/bin/sh\\nexec cat\\n' > tools/clean; printf '#!/bin/sh\\nexit 0\\n' > tools/one\n"
+    "chmod +x tools/*; cp tools/one tools/two\n"
+    "printf '[include]\\n\\tpath = .gitmore\\n[alias]\\n\\tz = \"!(./tools/one;)\"\\n' > .gitextra\n"
+    "printf '[alias]\\n\\ty = !./tools/two\\n' > .gitmore\n"
+    "printf '[filter \"x\"]\\n\\tclean = ./tools/clean\\n' > ../home/.gitconfig\n"
+    "git submodule -q add ../other libs/sub; git add a .gitextra .gitmore .gitignore tools; git commit -q -m 1\n"
     "git remote add origin ../origin.git; git push -q origin main\n"
     "git config core.hooksPath .husky/_; git config include.path ../.gitextra\n"
-    "git worktree add -q wt\n";
+    "git worktree add -q wt; git init -q --separate-git-dir .apart n2; git -C n2 commit -q --allow-empty -m n\n"
+    "echo : > ../startup\n";
 
 /* What somebody does in there later. */
 static const char VICTIM[] =
-    "export HOST=1 GIT_CONFIG_GLOBAL=/dev/null; cd project\n"
-    "git status >/dev/null || exit 1; git commit -q --allow-empty -m v; git checkout -q -b v; git fetch -q origin\n"
+    "export HOST=1 GIT_CONFIG_GLOBAL=$PWD/home/.gitconfig GIT_EDITOR=true; cd project\n"
+    "git status >/dev/null || exit 1; git commit -q --allow-empty 2>/dev/null; git commit -q --allow-empty -m v; git checkout -q -b v; git fetch -q origin\n"
+    "git y; git z; sh ../startup; [ ! -e n2 ] || git -C n2 status >/dev/null\n"
     "[ ! -e wt ] || git -C wt status >/dev/null; [ ! -e libs/sub ] || git -C libs/sub status >/dev/null; true\n";
 
 static const struct attack {
@@ -106,6 +113,15 @@ static const struct attack {
      "cp -r .git ec; printf '[core]\\n\\tfsmonitor = ../evil\\n' >> ec/config; echo 'gitdir: ../ec' > wt/.git"},
     {"a linked work tree exchanged",
      "mv wt w2; mkdir wt; cp -r .git wt/.git; printf '[core]\\n\\tfsmonitor = ../evil\\n' >> wt/.git/config"},
+    {"a file that an included file includes", "printf '[core]\\n\\tfsmonitor = ./evil\\n' >> .gitmore"},
+    {"a script that an included file names", "cp evil tools/two"},
+    {"a script in the middle of an alias", "cp evil tools/one"},
+    {"a script that the user's configuration names",
+     "cat tools/clean >> evil; cp evil tools/clean; echo 'a filter=x' > .gitattributes; echo 3 > a"},
+    {"a linked work tree's hooks", "mkdir -p wt/.husky/_; cp evil wt/.husky/_/post-index-change; echo 1 > wt/b; touch wt/a"},
+    {"a repository apart from its work tree", "printf '[core]\\n\\tfsmonitor = ../evil\\n' >> .apart/config"},
+    {"a commit's message written through a link",
+     "ln -sf ../../startup .git/COMMIT_EDITMSG; echo '(cd ../project && ./evil)' > .git/MERGE_MSG"},
 };
 
 /* What an agent's ordinary work needs. */
