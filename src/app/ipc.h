@@ -52,6 +52,17 @@ struct ipc_jail { /* descriptors: those that are present, then a socket for each
     char task[IPC_NAME_BYTES];
 };
 
+/* A connection's other end, not inspected: of a service of this machine (descriptor: the listener in the
+ * jail), or of a port that the jail publishes (descriptors: the client's connection, a socket of the jail's). */
+struct ipc_jail_forward {
+    uint32_t id;
+    uint16_t port;      /* in the jail */
+    uint16_t host_port; /* outside */
+    uint16_t v6;        /* of address */
+    uint16_t reserved;
+    uint8_t address[16]; /* a service's; network order; IPv4 in the first four */
+};
+
 struct ipc_jail_id {
     uint32_t id;
 };

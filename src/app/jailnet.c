@@ -6,6 +6,7 @@
 #include "base/lru.h"
 #include "proxy/proxy.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,6 +236,44 @@ int supervisor_add_jail(struct supervisor *s, const char *task, struct network *
     loop_deadline_after(&j->udp_look, UDP_LOOK_NS);
     *ret_id = j->id;
     return 0;
+}
+
+/* --- what is not inspected --- */
+
+static int send_forward(struct supervisor *s, enum ipc_type type, unsigned id, const struct policy_forward *f,
+                        const int *fds, size_t count, struct err *e)
+{
+    struct ipc_jail_forward message;
+    memset(&message, 0, sizeof message);
+    message.id = id;
+    message.port = f->port;
+    message.host_port = f->host_port;
+    message.v6 = f->address && strchr(f->address, ':') != NULL;
+    if (f->address && inet_pton(message.v6 ? AF_INET6 : AF_INET, f->address, message.address) != 1)
+        return err_set(e, "%s: not an address", f->address);
+    return ipc_send(&s->proxy.ipc, type, slice_of((const char *)&message, sizeof message), fds, count, e);
+}
+
+int supervisor_add_services(struct supervisor *s, unsigned id, const struct policy_forward *services,
+                            size_t count, struct err *e)
+{
+    LIST_FOREACH(it, &s->jails)
+    {
+        struct jailnet *j = LIST_ENTRY(it, struct jailnet, node);
+        for (size_t i = 0; j->id == id && i < count; i++) {
+            if (send_forward(s, IPC_JAIL_SERVICE, id, &services[i], &j->net.services[i], 1, e) < 0)
+                return -1;
+            fd_auto_close(&j->net.services[i]);
+        }
+    }
+    return 0;
+}
+
+int supervisor_relay(struct supervisor *s, unsigned id, const struct policy_forward *published, int client,
+                     int inside, struct err *e)
+{
+    const int fds[] = {client, inside};
+    return send_forward(s, IPC_JAIL_PUBLISHED, id, published, fds, ARRAY_LEN(fds), e);
 }
 
 void supervisor_remove_jail(struct supervisor *s, unsigned id)

@@ -2,6 +2,7 @@
  * "who asked?" and "what UDP was tried?". */
 #pragma once
 #include "app/supervisor.h"
+#include "policy/jail.h"
 #include "sandbox/network.h"
 
 /* The descriptors of `n` are taken over (also on failure, then closed).  `task` is a task of the
@@ -10,6 +11,13 @@
  * Several are possible. */
 MUST_USE int supervisor_add_jail(struct supervisor *s, const char *task, struct network *n, unsigned *ret_id,
                                  struct err *e);
+/* `services`: each listener of the jail's network (sandbox/network.h, in this order) leads to its target. */
+MUST_USE int supervisor_add_services(struct supervisor *s, unsigned id, const struct policy_forward *services,
+                                     size_t count, struct err *e);
+/* `publish`: a connection that was accepted, and a socket of the jail's to reach the port by.  Both stay the
+ * caller's. */
+MUST_USE int supervisor_relay(struct supervisor *s, unsigned id, const struct policy_forward *published, int client,
+                              int inside, struct err *e);
 /* The jail's last process is gone: what UDP it tried goes on record, the listeners close.  Connections in
  * progress end by themselves.  Before supervisor_stop.  An id that is not there any more is nothing. */
 void supervisor_remove_jail(struct supervisor *s, unsigned id);

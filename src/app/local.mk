@@ -70,6 +70,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/run_plan.c \
 	%D%/run_plan.h \
 	%D%/run_print.c \
+	%D%/run_publish.c \
+	%D%/run_publish.h \
 	%D%/run_pty.c \
 	%D%/run_pty.h \
 	%D%/run_session.c \

@@ -247,6 +247,10 @@ static void handle(struct role_state *r, struct ipc_message *m)
     case IPC_JAIL:
         proxy_role_add_jail(r->proxy, r->setup.workers, r->ipc, m);
         break;
+    case IPC_JAIL_SERVICE:
+    case IPC_JAIL_PUBLISHED:
+        proxy_role_forward(r->proxy, m);
+        break;
     case IPC_JAIL_UDP:
         proxy_role_note_udp(r->proxy, r->log, m);
         break;

@@ -1,6 +1,7 @@
 #include "app/proxy_role_jails.h"
 
 #include "base/log.h"
+#include "proxy/relay.h"
 
 #include <stdio.h>
 
@@ -48,6 +49,25 @@ void proxy_role_remove_jail(struct proxy *p, const struct ipc_message *m)
     struct ipc_jail_id gone;
     if (ipc_payload(m, &gone, sizeof gone) == 0)
         proxy_remove_jail(p, gone.id);
+}
+
+void proxy_role_forward(struct proxy *p, struct ipc_message *m)
+{
+    struct ipc_jail_forward f;
+    bool service = m->type == IPC_JAIL_SERVICE;
+    if (ipc_payload(m, &f, sizeof f) < 0)
+        return;
+    struct relay_order order = {
+        .kind = service ? RELAY_SERVICE : RELAY_PUBLISHED,
+        .from = m->fds[0],
+        .to = service ? -1 : m->fds[1],
+        .port = f.port,
+        .host_port = f.host_port,
+        .target = {.family = f.v6 ? AF_INET6 : AF_INET, .port = f.host_port},
+    };
+    memcpy(order.target.bytes, f.address, sizeof order.target.bytes);
+    m->fd_count = 0; /* taken over */
+    proxy_jail_relay(p, f.id, &order);
 }
 
 /* "udp://name:443", "udp://[2001:db8::1]:443" */

@@ -7,5 +7,7 @@
 /* Answers with JAIL_READY or JAIL_REFUSED.  The message's descriptors are taken over. */
 void proxy_role_add_jail(struct proxy *p, unsigned workers, struct ipc *ipc, struct ipc_message *m);
 void proxy_role_remove_jail(struct proxy *p, const struct ipc_message *m);
+/* JAIL_SERVICE and JAIL_PUBLISHED. */
+void proxy_role_forward(struct proxy *p, struct ipc_message *m);
 /* A record for each destination: by name where its address is one of the jail's names. */
 void proxy_role_note_udp(struct proxy *p, struct audit_log *log, const struct ipc_message *m);

@@ -3,7 +3,9 @@
 #include "app/folders.h"
 #include "app/jailnet.h"
 #include "app/run_config.h"
+#include "app/run_kept.h"
 #include "app/run_plan.h"
+#include "app/run_publish.h"
 #include "app/run_session.h"
 #include "app/run_summary.h"
 #include "app/runs.h"
@@ -33,6 +35,7 @@ struct run {
     unsigned jail_id;
     bool jail_added, mounts_made;
     struct run_session session;
+    struct run_publish publish;
     char id[RUN_ID_BYTES];
     char state[STATE_PATH_BYTES], log[PATH_MAX], private[PATH_MAX]; /* private: gone at the end */
     int lock;                                                       /* of private: says that this run lives */
@@ -73,9 +76,9 @@ static void read_test_hooks(struct run *r)
  * lie where that user may, and it alone. */
 static int make_shared_place(struct run *r, struct err *e)
 {
-    static const char above[] = "/run/exeat";
+    static const char above[] = RUN_SHARED "/runs";
     snprintf(r->private, sizeof r->private, "%s/%s", above, r->id);
-    if (mkdir(above, 0711) < 0 && errno != EEXIST)
+    if ((mkdir(RUN_SHARED, 0711) < 0 && errno != EEXIST) || (mkdir(above, 0711) < 0 && errno != EEXIST))
         return err_sys(e, "%s", above);
     if (runs_claim(above, r->id, &r->lock, e) < 0)
         return -1;
@@ -227,7 +230,16 @@ static int add_to_proxy(struct run *r, struct network *n, struct err *e)
     if (supervisor_add_jail(r->supervisor, task, n, &r->jail_id, e) < 0)
         return jail_step_failed(JAIL_STEP_capture, e);
     r->jail_added = true;
+    const struct policy_jail *jail = r->plan.jail;
+    if (supervisor_add_services(r->supervisor, r->jail_id, jail->services, jail->service_count, e) < 0)
+        return jail_step_failed(JAIL_STEP_capture, e);
     return 0;
+}
+
+static void on_sockets(void *arg, struct jail_packet *packet)
+{
+    struct run *r = arg;
+    run_publish_stock(&r->publish, packet);
 }
 
 /* What it tried goes on record, then the proxy may end. */
@@ -235,6 +247,7 @@ static void on_jail_end(void *arg, int status)
 {
     struct run *r = arg;
     r->status = status < 0 ? RUN_FAILED : status;
+    run_publish_close(&r->publish);
     if (r->jail_added)
         supervisor_remove_jail(r->supervisor, r->jail_id);
     r->jail_added = false;
@@ -250,11 +263,16 @@ static int start_jail(struct run *r, struct err *e)
     network_init(&network);
     run_plan_jail(&r->plan, &options);
     options.fail = r->fail;
-    if (check_standard(e) < 0 || jail_start(&options, &r->jail, &network, e) < 0 ||
+    if (check_standard(e) < 0 || run_publish_open(&r->publish, r->loop, r->plan.jail, e) < 0 ||
+        jail_start(&options, &r->jail, &network, e) < 0 ||
         add_to_proxy(r, &network, e) < 0 || jail_await(&r->jail, e) < 0 ||
         mounts_watch(r->plan.mounts, r->jail.inner, e) < 0)
         return RUN_FAILED;
     int why = run_session_start(&r->session, r->loop, &r->jail, r->plan.mounts, on_jail_end, r, e);
+    if (why == 0) {
+        r->session.sockets = on_sockets;
+        run_publish_serve(&r->publish, r->supervisor, r->jail_id, r->jail.control);
+    }
     if (why <= 0)
         return why == 0 ? 0 : RUN_FAILED;
     run_plan_explain_exec(&r->plan, why, e);
@@ -265,8 +283,13 @@ static int start_jail(struct run *r, struct err *e)
 
 static void say_what_holds(const struct run *r)
 {
+    if (r->plan.who.uid == 0)
+        log_warn(
+            "--as-root: the command is root outside too, so this jail is weaker: only mounts and the filter of "
+            "system calls are between it and what root may do");
     if (policy_mode(supervisor_load(r->supervisor)->policies[0]) == POLICY_MONITOR)
         log_info("mode monitor: what the policy does not allow leaves all the same, and is recorded");
+    run_publish_tell(r->plan.jail);
 }
 
 static void say_finding(void *arg, enum mounts_finding f, const char *path, const char *detail)
@@ -278,6 +301,7 @@ static void say_finding(void *arg, enum mounts_finding f, const char *path, cons
         [MOUNTS_REPOSITORY] = "a repository that was made inside",
         [MOUNTS_CONFIG] = "git's configuration inside",
         [MOUNTS_KEPT] = "the repository of this run is kept",
+        [MOUNTS_LINK] = "a link that was made inside",
     };
     if (!r->o->quiet)
         log_info("look at %s: %s%s%s", path, texts[f], detail[0] ? ": " : "", detail);
@@ -312,6 +336,10 @@ static void say_summary(const struct run *r)
              s.sent);
     if (s.would_block)
         log_info("mode monitor: %" PRIu64 " of them left that the policy would block", s.would_block);
+    if (s.uninspected)
+        log_info("not inspected: %" PRIu64 " connection%s of services and published ports, %" PRIu64
+                 " bytes out of the jail, %" PRIu64 " into it",
+                 s.uninspected, s.uninspected == 1 ? "" : "s", s.uninspected_out, s.uninspected_in);
     supervisor_head(r->supervisor, &seq, hash);
     log_info("log %s, last record %" PRIu64 ":%s, seals by key %s", log, seq, hash,
              supervisor_seal_key(r->supervisor));
@@ -341,6 +369,7 @@ static int start(struct run *r, struct err *e)
 static void wind_up(struct run *r)
 {
     run_session_stop(&r->session);
+    run_publish_close(&r->publish);
     jail_kill(&r->jail);
     if (!r->supervisor || r->ended)
         return;

@@ -23,7 +23,7 @@ struct wall {
     bool holds;
     char note[160];
 };
-enum { WALLS = 4 };
+enum { WALLS = 5 };
 
 static size_t count_calls(void)
 {
@@ -53,6 +53,17 @@ static void describe_landlock(const struct run_plan *p, struct wall *w)
                  abi >= 6 ? "" : "; missing: limits for signals and abstract sockets (ABI 6)");
 }
 
+static void describe_user(const struct run_user *u, struct wall *w)
+{
+    if (u->uid == 0)
+        snprintf(w->note, sizeof w->note, "missing: root outside too (--as-root)");
+    else if (u->for_root)
+        snprintf(w->note, sizeof w->note, "uid %u stands for root, whose files are shown as this user's",
+                 u->uid);
+    else
+        snprintf(w->note, sizeof w->note, "uid %u%s", u->uid, u->drop ? ", the project's owner" : "");
+}
+
 static void describe_walls(const struct run_plan *p, struct wall ret[WALLS])
 {
     ret[0] = (struct wall){.name = "network", .holds = true};
@@ -66,6 +77,8 @@ static void describe_walls(const struct run_plan *p, struct wall ret[WALLS])
              p->jail->debug ? "; ptrace is allowed by `jail: {debug: true}`" : "");
     ret[3] = (struct wall){.name = "landlock"};
     describe_landlock(p, &ret[3]);
+    ret[4] = (struct wall){.name = "user", .holds = p->who.uid != 0};
+    describe_user(&p->who, &ret[4]);
 }
 
 /* "NAME=value": the name. */

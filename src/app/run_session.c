@@ -54,6 +54,10 @@ static bool read_message(struct run_session *s)
     struct err e;
     if (jail_receive(s->jail->control, 0, &p, &e) != JAIL_GOT)
         return false;
+    if (p.type == JAIL_SOCKETS && s->sockets) {
+        s->sockets(s->arg, &p);
+        return true;
+    }
     jail_packet_close(&p);
     if (p.type == JAIL_ENDED) {
         end(s, exit_status(p.message.value));

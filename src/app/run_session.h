@@ -28,6 +28,7 @@ struct run_session {
     /* Once; the jail is no more.  status: the command's as a shell has it; -1: exeat ended it, and has said
      * why. */
     void (*ended)(void *arg, int status);
+    void (*sockets)(void *arg, struct jail_packet *packet); /* JAIL_SOCKETS: takes the descriptors; may be NULL */
     void *arg;
 };
 

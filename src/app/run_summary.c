@@ -13,6 +13,11 @@ static bool is_judgement(const struct log_record *r)
 
 static void count(struct run_summary *s, const struct log_record *r)
 {
+    if (slice_eq(r->kind, SLICE("service"))) {
+        s->uninspected++;
+        s->uninspected_out += r->sent > 0 ? (uint64_t)r->sent : 0;
+        s->uninspected_in += r->received > 0 ? (uint64_t)r->received : 0;
+    }
     if (!is_judgement(r))
         return;
     s->sent += r->sent > 0 ? (uint64_t)r->sent : 0;

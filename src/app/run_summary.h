@@ -5,6 +5,7 @@
 
 struct run_summary {
     uint64_t allowed, blocked, would_block, sent;
+    uint64_t uninspected, uninspected_out, uninspected_in; /* connections of services and published ports; bytes */
     uint64_t by_reason[REASON_COUNT]; /* of the blocked */
 };
 

@@ -63,6 +63,7 @@ struct jail_port {
     struct jail *jail;
     struct listener listeners[TCP_LISTENERS];
     struct dns_server *dns; /* NULL: another worker serves it */
+    struct relays *relays;  /* NULL: none so far */
     struct loop_io answers; /* of the supervisor */
     int ask;
     bool closed; /* no longer listening */
@@ -96,12 +97,15 @@ static void close_port(struct jail_port *p)
         if (p->listeners[i].worker)
             worker_listener_stop(&p->listeners[i]);
     dns_server_free(TAKE(p->dns));
+    if (p->relays)
+        relays_stop_listening(p->relays);
     jail_stops_listening(p->jail);
 }
 
 static void free_port(struct jail_port *p)
 {
     close_port(p);
+    relays_free(p->relays);
     loop_io_stop(&p->answers);
     close(p->ask);
     jail_free(p->jail);
@@ -133,6 +137,7 @@ static void give_up(struct jail_order *order)
         jail_stops_listening(order->jail);
     jail_free(order->jail);
     fd_auto_close(&order->ask);
+    relay_order_clear(&order->relay);
 }
 
 static void remove_port(struct worker *w, unsigned id)
@@ -145,15 +150,51 @@ static void remove_port(struct worker *w, unsigned id)
     }
 }
 
+/* Of a jail that is gone by now, or not served here: nobody answers. */
+static void take_relay(struct worker *w, struct jail_order *order)
+{
+    LIST_FOREACH(it, &w->jails)
+    {
+        struct jail_port *p = LIST_ENTRY(it, struct jail_port, node);
+        if (p->jail->id != order->id || p->closed || (!p->relays && !(p->relays = relays_new(w, p->jail))))
+            continue;
+        relays_take(p->relays, &order->relay);
+        order->relay.kind = RELAY_NONE;
+    }
+    relay_order_clear(&order->relay);
+}
+
 static void take_order(struct worker *w, struct jail_order *order)
 {
-    if (!order->jail)
+    if (order->relay.kind != RELAY_NONE)
+        take_relay(w, order);
+    else if (!order->jail)
         remove_port(w, order->id);
     else if (w->draining || !open_port(w, order))
         give_up(order);
 }
 
 /* --- orders --- */
+
+static void put_order(struct worker *w, struct jail_order *order)
+{
+    pthread_mutex_lock(&w->inbox.lock);
+    order->next = w->inbox.jails;
+    w->inbox.jails = order;
+    pthread_mutex_unlock(&w->inbox.lock);
+    worker_wake(w);
+}
+
+void jail_order_relay(struct worker *w, unsigned id, struct relay_order *relay)
+{
+    struct jail_order *order = malloc(sizeof *order);
+    if (!order) {
+        relay_order_clear(relay);
+        return;
+    }
+    *order = (struct jail_order){.id = id, .ask = -1, .relay = *relay};
+    put_order(w, order);
+}
 
 bool jail_order(struct worker *w, struct jail *jail, unsigned id, bool serves_dns, int ask)
 {
@@ -162,11 +203,7 @@ bool jail_order(struct worker *w, struct jail *jail, unsigned id, bool serves_dn
         return false;
     *order = (struct jail_order){
         .jail = jail ? jail_ref(jail) : NULL, .id = id, .serves_dns = serves_dns, .ask = ask};
-    pthread_mutex_lock(&w->inbox.lock);
-    order->next = w->inbox.jails;
-    w->inbox.jails = order;
-    pthread_mutex_unlock(&w->inbox.lock);
-    worker_wake(w);
+    put_order(w, order);
     return true;
 }
 

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "loop/loop.h"
 #include "proxy/proxy.h"
+#include "proxy/relay.h"
 
 #include <stdatomic.h>
 
@@ -32,18 +33,21 @@ DEFINE_AUTO(jail)
 struct jail_port;
 
 /* In a worker's inbox: a jail to serve (`ask`: the worker's socket to whoever knows its processes; both taken
- * over), or one that is gone (`jail` NULL). */
+ * over), a service or connection of one that is served (`relay`), or one that is gone (neither). */
 struct jail_order {
     struct jail_order *next;
     struct jail *jail;
     unsigned id;
     bool serves_dns;
     int ask;
+    struct relay_order relay;
 };
 
 struct worker;
 /* Any thread; false without memory, and then nothing is taken over. */
 MUST_USE bool jail_order(struct worker *w, struct jail *jail, unsigned id, bool serves_dns, int ask);
+/* The same with what is not inspected: its descriptors are taken over in any case. */
+void jail_order_relay(struct worker *w, unsigned id, struct relay_order *relay);
 /* The worker's own thread: in the order in which they were given. */
 void jail_take_orders(struct worker *w, struct jail_order *orders);
 void jail_drop_orders(struct jail_order *orders);

@@ -29,6 +29,8 @@ noinst_LIBRARIES += %D%/libproxy.a
 	%D%/jail.h \
 	%D%/proxy.c \
 	%D%/proxy.h \
+	%D%/relay.c \
+	%D%/relay.h \
 	%D%/request.c \
 	%D%/settings.c \
 	%D%/settings.h \

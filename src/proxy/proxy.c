@@ -148,6 +148,15 @@ void proxy_remove_jail(struct proxy *p, unsigned id)
     jail_free(TAKE(*slot));
 }
 
+/* By the worker that serves its names. */
+void proxy_jail_relay(struct proxy *p, unsigned id, struct relay_order *o)
+{
+    if (jail_slot(p, id))
+        jail_order_relay(&p->workers[id % p->count], id, o);
+    else
+        relay_order_clear(o);
+}
+
 size_t proxy_jail_name(struct proxy *p, unsigned id, const struct fetch_address *a, char ret[CAP_HOST_BYTES + 1])
 {
     struct jail **slot = jail_slot(p, id);

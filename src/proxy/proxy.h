@@ -8,6 +8,7 @@
 #include "proxy/settings.h"
 
 struct proxy;
+struct relay_order;
 
 /* The sockets of a jail: all of them listen in its network namespace (sandbox/network.h). */
 enum jail_socket {
@@ -59,6 +60,8 @@ void proxy_set_keepers(struct proxy *p, const int *keepers);
 MUST_USE int proxy_add_jail(struct proxy *p, const struct proxy_jail *jail, struct err *e);
 /* It is gone: nothing new is taken from it. */
 void proxy_remove_jail(struct proxy *p, unsigned id);
+/* What of it is not inspected (proxy/relay.h); descriptors are taken over, and closed where there is no such jail. */
+void proxy_jail_relay(struct proxy *p, unsigned id, struct relay_order *o);
 /* The name whose address in that jail `a` is, as it stands in records; 0 where there is none. */
 size_t proxy_jail_name(struct proxy *p, unsigned id, const struct fetch_address *a, char ret[CAP_HOST_BYTES + 1]);
 /* The task that the jail is of; NULL where there is no such jail. */

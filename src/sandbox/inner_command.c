@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -165,6 +166,28 @@ static void resume(const struct inner *in)
     kill(-in->command, SIGCONT);
 }
 
+/* TCP sockets of this network namespace, which nobody outside can make: published ports are reached by them.
+ * Of IPv6 where there is any, since such a one reaches 127.0.0.1 as well (ipv6(7)). */
+static bool give_sockets(const struct inner *in, int32_t count)
+{
+    const struct jail_message m = {.type = JAIL_SOCKETS};
+    const int type = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+    int fds[JAIL_FDS_MAX];
+    size_t n = 0;
+    while (n < JAIL_FDS_MAX && (int32_t)n < count) {
+        int fd = socket(AF_INET6, type, 0);
+        if (fd < 0)
+            fd = socket(AF_INET, type, 0);
+        if (fd < 0)
+            break;
+        fds[n++] = fd;
+    }
+    int result = jail_send(in->control, &m, sizeof m, fds, n);
+    while (n > 0)
+        close(fds[--n]);
+    return result == 0;
+}
+
 static bool obey(struct inner *in)
 {
     struct jail_packet p;
@@ -176,6 +199,8 @@ static bool obey(struct inner *in)
         pass_signal(in, p.message.value);
     else if (p.type == JAIL_RESUME)
         resume(in);
+    else if (p.type == JAIL_WANT_SOCKETS)
+        return give_sockets(in, p.message.value);
     return true;
 }
 

@@ -38,11 +38,13 @@ enum jail_message_type {
     JAIL_NOT_STARTED, /* sys: execve's errno */
     JAIL_STOPPED,     /* the command was stopped; value: the signal */
     JAIL_ENDED,       /* value: the command's status (waitpid(2)) */
+    JAIL_SOCKETS,     /* descriptors: what was asked for, as many as could be made */
     /* from outside */
     JAIL_SETUP,  /* struct jail_setup; descriptors: the texts, then the three standard ones */
     JAIL_GO,     /* the proxy serves */
     JAIL_RESUME, /* after JAIL_STOPPED: take the terminal and go on */
     JAIL_SIGNAL, /* value: for the command */
+    JAIL_WANT_SOCKETS, /* value: how many, at most JAIL_FDS_MAX; answered by one JAIL_SOCKETS */
 };
 
 struct jail_message {

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+enum { NETWORK_SERVICES_MAX = 100 };
 enum { NETWORK_PROXY_PORT = 3128, NETWORK_CAPTURE_PORT = 3129, NETWORK_DNS_PORT = 53 };
 
 /* What of a jail's network is handed to those outside: descriptors of sockets that live in the namespace,
@@ -24,6 +25,7 @@ struct network {
     int dns_tcp4, dns_tcp6; /* TCP port 53 of every address, listening */
     int diag;               /* NETLINK_SOCK_DIAG: who has a connection (supervisor) */
     int nft;                /* NETLINK_NETFILTER: what UDP was tried (supervisor) */
+    int services[NETWORK_SERVICES_MAX]; /* TCP on 127.0.0.1, listening: in the order of the options */
     bool ipv6;
 };
 
@@ -31,6 +33,8 @@ struct network_options {
     bool explicit_only; /* no capture, no DNS: what does not ask the proxy finds the network unreachable */
     uid_t uid;          /* outside and inside: maps to itself; the process's effective one */
     gid_t gid;
+    uint16_t services[NETWORK_SERVICES_MAX]; /* ports of 127.0.0.1 that lead to services of the host */
+    size_t service_count;
 };
 
 /* In a process with one thread: new user and network namespaces, `lo`, routes, listeners, nftables.  The

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Every descriptor of struct network: the order in which they are sent. */
+/* Every descriptor of struct network but the services': the order in which they are sent. */
 static const size_t fields[] = {
     offsetof(struct network, proxy),    offsetof(struct network, proxy6),
     offsetof(struct network, capture4), offsetof(struct network, capture6),
@@ -14,21 +14,25 @@ static const size_t fields[] = {
     offsetof(struct network, diag),     offsetof(struct network, nft),
 };
 
+enum { FIELDS = ARRAY_LEN(fields) + NETWORK_SERVICES_MAX };
+
 static int *field(struct network *n, size_t i)
 {
+    if (i >= ARRAY_LEN(fields))
+        return &n->services[i - ARRAY_LEN(fields)];
     return (int *)(void *)((char *)n + fields[i]);
 }
 
 void network_init(struct network *n)
 {
     n->ipv6 = false;
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+    for (size_t i = 0; i < FIELDS; i++)
         *field(n, i) = -1;
 }
 
 void network_close(struct network *n)
 {
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+    for (size_t i = 0; i < FIELDS; i++)
         fd_auto_close(field(n, i));
     network_init(n);
 }
@@ -39,6 +43,7 @@ struct wire {
     uint32_t magic;   /* both ends are of one build */
     uint16_t present; /* bit i: fields[i] is among the descriptors */
     uint16_t ipv6;
+    uint32_t services; /* how many of them follow */
 };
 enum { WIRE_MAGIC = 0x6a61696c };
 
@@ -46,11 +51,14 @@ int network_send(int sock, const struct network *n, struct err *e)
 {
     struct network copy = *n;
     struct wire wire = {.magic = WIRE_MAGIC, .ipv6 = n->ipv6};
-    int fds[ARRAY_LEN(fields)];
+    int fds[FIELDS];
     size_t count = 0;
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+    for (size_t i = 0; i < FIELDS; i++)
         if (*field(&copy, i) >= 0) {
-            wire.present |= (uint16_t)(1u << i);
+            if (i < ARRAY_LEN(fields))
+                wire.present |= (uint16_t)(1u << i);
+            else
+                wire.services++;
             fds[count++] = *field(&copy, i);
         }
     union {
@@ -79,15 +87,16 @@ static int place(const struct wire *wire, int *fds, size_t count, struct network
     struct network n;
     size_t next = 0;
     network_init(&n);
-    bool fits = wire->magic == WIRE_MAGIC && (size_t)__builtin_popcount(wire->present) == count &&
+    bool fits = wire->magic == WIRE_MAGIC && wire->services <= NETWORK_SERVICES_MAX &&
+                (size_t)__builtin_popcount(wire->present) + wire->services == count &&
                 wire->present >> ARRAY_LEN(fields) == 0;
     if (!fits) {
         for (size_t i = 0; i < count; i++)
             close(fds[i]);
         return -1;
     }
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-        if (wire->present & 1u << i)
+    for (size_t i = 0; i < ARRAY_LEN(fields) + wire->services; i++)
+        if (i >= ARRAY_LEN(fields) || wire->present & 1u << i)
             *field(&n, i) = fds[next++];
     n.ipv6 = wire->ipv6 != 0;
     *ret = n;
@@ -97,7 +106,7 @@ static int place(const struct wire *wire, int *fds, size_t count, struct network
 int network_receive(int sock, struct network *ret, struct err *e)
 {
     struct wire wire = {0};
-    int fds[ARRAY_LEN(fields)];
+    int fds[FIELDS];
     size_t count = 0;
     union {
         struct cmsghdr head;

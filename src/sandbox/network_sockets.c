@@ -67,6 +67,17 @@ static int open_one(const struct listener_row *row)
     return TAKE_FD(fd);
 }
 
+static int listen_for_services(const struct network_options *o, struct network *n, struct err *e)
+{
+    for (size_t i = 0; i < o->service_count; i++) {
+        const struct listener_row row = {.family = AF_INET, .type = SOCK_STREAM, .port = o->services[i]};
+        n->services[i] = open_one(&row);
+        if (n->services[i] < 0)
+            return err_sys(e, "cannot open port %u in the jail for `services`", row.port);
+    }
+    return 0;
+}
+
 static int open_netlink(int protocol, const char *name, int *ret, struct err *e)
 {
     *ret = netlink_open(protocol);
@@ -85,6 +96,8 @@ int network_listen(const struct network_options *o, struct network *n, struct er
                            row->family == AF_INET6 ? "IPv6" : "IPv4", row->port);
         *(int *)(void *)((char *)n + row->field) = fd;
     }
+    if (listen_for_services(o, n, e) < 0)
+        return -1;
     if (open_netlink(NETLINK_SOCK_DIAG, "sock_diag", &n->diag, e) < 0)
         return -1;
     return o->explicit_only ? 0 : open_netlink(NETLINK_NETFILTER, "nftables", &n->nft, e);

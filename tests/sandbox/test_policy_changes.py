@@ -1,0 +1,151 @@
+"""What an agent does to its own policy has no effect; what a person outside trusts and orders has, at once."""
+
+import contextlib
+import shutil
+import subprocess
+
+import pytest
+
+from lib import origin as origins, paths
+from world import UNPRIVILEGED, World
+
+ONE = """\
+exeat: 1
+task: changes
+allow:
+  - {name: one, host: one.test, scheme: http, paths: [/**]}
+"""
+TWO = ONE + "  - {name: two, host: two.test, scheme: http, paths: [/**]}\n"
+WIDE = "files: {read: [~/.ssh]}\n" + TWO
+
+
+class Session:
+    """A shell in the jail that does what it is told, line by line."""
+
+    def __init__(self, world, options):
+        line = [world.exeat, "run", *options, "--", "bash", "-c", 'while read -r line; do eval "$line"; echo "done $?"; done']
+        self.process = subprocess.Popen([str(w) for w in line], cwd=world.project, env=world.environment(), text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **world.as_user())
+
+    def do(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        said = []
+        while not said or not said[-1].startswith("done "):
+            said.append(self.process.stdout.readline())
+            assert said[-1], self.process.communicate(timeout=20)[1]
+        return "".join(said[:-1]).strip()
+
+    def status(self, host):
+        return self.do(f"curl -s -o /dev/null -w '%{{http_code}}' http://{host}/x")
+
+    def end(self):
+        with contextlib.suppress(subprocess.TimeoutExpired, ValueError):
+            return self.process.communicate(timeout=20)[1]
+        self.process.kill()
+        return self.process.communicate()[1]
+
+
+@pytest.fixture(scope="module")
+def world(origin_ca):
+    one, origin = World(UNPRIVILEGED if paths.IS_ROOT else None), origins.Origin()
+    origin.answer(origins.OK)
+    one.options = one.configure(origin_ca.cert, [f"{name}.test:80:127.0.0.1:{origin.port}" for name in ("one", "two")])
+    yield one
+    origin.stop()
+    one.close()
+
+
+@pytest.fixture
+def project(world):
+    """A work tree with a policy that is trusted."""
+    subprocess.run(["git", "init", "-q", str(world.project)], check=True, env=world.environment(), **world.as_user())
+    write(world, ONE)
+    assert world.run([world.exeat, "trust"]).returncode == 0
+    yield world
+    for path in (world.project / ".git", world.project / "planted"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def write(world, text):
+    """As the user outside would."""
+    world.run(["sh", "-c", "cat > .new && mv .new .exeat.yaml"], stdin=text)
+
+
+@pytest.fixture
+def session(project):
+    one = Session(project, project.options)
+    yield one
+    one.end()
+
+
+def test_what_the_agent_writes_into_its_policy_changes_nothing(project, session):
+    assert (session.status("one.test"), session.status("two.test")) == ("200", "403")
+    session.do("cat > new <<< " + f"$'{TWO}'".replace("\n", "\\n"))
+    session.do("cat new > .exeat.yaml")
+    session.do("mv new .exeat.yaml; ln -sf .exeat.yaml other; touch .exeat.yaml")
+    assert (session.status("one.test"), session.status("two.test")) == ("200", "403")
+    assert session.do("exeat reload 2>&1; exeat trust 2>&1 | tail -1").find("is trusted from now on") < 0
+    assert session.status("two.test") == "403"
+
+
+def test_a_policy_that_the_agent_left_behind_is_asked_for(project, session):
+    session.do("rm -f .exeat.yaml; mkdir -p planted/deep")
+    for place in (".", "planted", "planted/deep"):
+        session.do(f"cat > {place}/.exeat.yaml <<< " + f"$'{WIDE}'".replace("\n", "\\n"))
+    session.end()
+    changed = (project.project / ".exeat.yaml").read_text() != ONE
+    done = project.run([project.exeat, "run", *project.options, "--", "cat", "/dev/null"])
+    assert done.returncode == (125 if changed else 0), "a policy that has changed is asked for"
+    if not changed:
+        write(project, WIDE)
+        done = project.run([project.exeat, "run", *project.options, "--", "cat", "/dev/null"])
+        assert done.returncode == 125
+    assert "exeat trust" in done.stderr
+    write(project, ONE)
+    planted = project.project / "planted/deep"
+    assert (planted / ".exeat.yaml").exists()
+    done = project.run([project.exeat, "run", *project.options, "--", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                        "http://two.test/x"], cwd=planted)
+    assert done.stdout == "403", "the policy is that of the top of the work tree: " + done.stderr
+    shutil.rmtree(project.project / ".git")
+    done = project.run([project.exeat, "run", *project.options, "--", "true"], cwd=planted)
+    assert done.returncode == 125 and "exeat trust" in done.stderr, "without a work tree the planted one is asked for"
+
+
+def test_a_change_from_outside_takes_effect_after_trust_and_reload_and_not_before(project, session):
+    assert (session.status("one.test"), session.status("two.test")) == ("200", "403")
+    write(project, TWO)
+    assert session.status("two.test") == "403", "written"
+    refused = project.run([project.exeat, "reload"])
+    assert refused.returncode == 2 and "exeat trust" in refused.stderr
+    assert session.status("two.test") == "403", "not trusted"
+    assert 'new: allow "two"' in project.run([project.exeat, "trust"]).stdout
+    assert session.status("two.test") == "403", "not reloaded"
+    done = project.run([project.exeat, "reload"])
+    assert done.returncode == 0 and 'new: allow "two"' in done.stderr, done.stderr
+    assert (session.status("one.test"), session.status("two.test")) == ("200", "200")
+
+
+def test_what_a_reload_would_open_on_this_machine_is_said_to_wait_for_the_next_run(project, session):
+    assert session.do("ls ~/.ssh | wc -l") == "0"
+    write(project, WIDE)
+    assert "files.read of the policy: none -> ~/.ssh" in project.run([project.exeat, "trust"]).stdout
+    done = project.run([project.exeat, "reload"])
+    assert done.returncode == 0 and "files.read" in done.stderr and "takes effect at the next run" in done.stderr, done.stderr
+    assert session.do("ls ~/.ssh | wc -l") == "0"
+
+
+def test_a_killed_run_leaves_no_folder_for_orders(project):
+    folder = project.home / ".local/state/exeat/orders"
+    one = Session(project, project.options)
+    one.do("true")
+    assert len(list(folder.iterdir())) == 1
+    one.process.kill()
+    one.end()
+    assert len(list(folder.iterdir())) == 1
+    other = Session(project, project.options)
+    other.do("true")
+    assert len(list(folder.iterdir())) == 1, "its own"
+    other.end()
+    assert not list(folder.iterdir())
