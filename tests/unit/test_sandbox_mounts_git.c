@@ -44,8 +44,9 @@ static const char MAKE[] =
 /* What somebody does in there later. */
 static const char VICTIM[] =
     "export HOST=1 GIT_CONFIG_GLOBAL=$PWD/home/.gitconfig GIT_EDITOR=true; cd project\n"
-    "git status >/dev/null || exit 1; git commit -q --allow-empty 2>/dev/null; git commit -q --allow-empty -m v; git checkout -q -b v; git fetch -q origin\n"
-    "git y; git z; sh ../startup; [ ! -e n2 ] || git -C n2 status >/dev/null\n"
+    "git status >/dev/null || exit 1; git commit -q --allow-empty 2>/dev/null; sh ../startup\n"
+    "git commit -q --allow-empty -m v; git checkout -q -b v; git fetch -q origin; git y; git z\n"
+    "[ ! -e n2 ] || git -C n2 status >/dev/null\n"
     "[ ! -e wt ] || git -C wt status >/dev/null; [ ! -e libs/sub ] || git -C libs/sub status >/dev/null; true\n";
 
 static const struct attack {
