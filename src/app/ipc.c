@@ -160,10 +160,10 @@ enum ipc_result ipc_recv(struct ipc *c, int timeout_ms, struct ipc_message *ret,
     struct msghdr m = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t n;
-    do
+    do /* ECONNRESET comes once, ahead of what a peer that left messages of ours unread had sent */
         n = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n == 0 || (n < 0 && errno == ECONNRESET))
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+    if (n == 0)
         return IPC_END;
     if (n < 0) {
         err_sys(e, "cannot receive");

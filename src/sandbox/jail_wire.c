@@ -99,10 +99,12 @@ static enum jail_got receive_now(int sock, struct jail_packet *ret, struct err *
     struct iovec piece = {.iov_base = &p, .iov_len = offsetof(struct jail_packet, fds)};
     struct msghdr m = {
         .msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    /* Linux says ECONNRESET, once, ahead of what the other side had sent, where that left messages of ours
+     * unread; its last words say why it has ended. */
     ssize_t n;
-    while ((n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
+    while ((n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC)) < 0 && (errno == EINTR || errno == ECONNRESET))
         ;
-    if (n == 0 || (n < 0 && errno == ECONNRESET))
+    if (n == 0)
         return JAIL_END;
     if (n < 0) {
         err_sys(e, "the jail's socket");

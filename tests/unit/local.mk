@@ -45,6 +45,7 @@ UNIT_TESTS = \
 	%D%/test_proxy_tasks \
 	%D%/test_regex \
 	%D%/test_sandbox_agent \
+	%D%/test_sandbox_jail_wire \
 	%D%/test_sandbox_lockin \
 	%D%/test_sandbox_mounts_git \
 	%D%/test_sandbox_mounts_plan \

@@ -195,6 +195,24 @@ static void the_end_of_the_peer_is_seen(void **state)
     close_pair(&p);
 }
 
+static void last_words_of_a_peer_that_did_not_listen_are_heard(void **state)
+{
+    (void)state;
+    struct pair p = make_pair(IPC_PROXY);
+    struct ipc_message m;
+    struct err e;
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    serve(&p);
+    assert_int_equal(ipc_send(&p.supervisor, IPC_RELOAD, SLICE("policy"), &fd, 1, &e), 0);
+    assert_int_equal(ipc_send(&p.role, IPC_RELOAD_REFUSED, SLICE("no"), NULL, 0, &e), 0);
+    ipc_close(&p.role);
+    assert_int_equal(ipc_recv(&p.supervisor, 1000, &m, &e), IPC_GOT);
+    assert_int_equal(m.type, IPC_RELOAD_REFUSED);
+    assert_int_equal(ipc_recv(&p.supervisor, 1000, &m, &e), IPC_END);
+    close(fd);
+    ipc_close(&p.supervisor);
+}
+
 static void a_payload_of_another_size_is_refused(void **state)
 {
     (void)state;
@@ -217,6 +235,7 @@ int main(void)
         cmocka_unit_test(a_length_that_lies_is_refused),
         cmocka_unit_test(nothing_in_time_is_no_message),
         cmocka_unit_test(the_end_of_the_peer_is_seen),
+        cmocka_unit_test(last_words_of_a_peer_that_did_not_listen_are_heard),
         cmocka_unit_test(a_payload_of_another_size_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
