@@ -82,7 +82,7 @@ static void record(struct conn *c, const char *verdict, enum reason reason, cons
         .client_address = c->peer_text,
         .detail = detail,
     };
-    client_note(c, &ev);
+    client_note(c->client, &ev);
     if (audit_queue(c->worker->audit, &ev, NULL) == 0)
         c->worker->queued++;
 }
@@ -145,7 +145,7 @@ void capture_begin(struct conn *c, int ask)
         refuse(c, REASON_PORT_DENIED, "a connection to the capture port itself");
         return;
     }
-    client_ask(c, ask, &to);
+    conn_ask_client(c, ask, &to);
     if (name_authority(c, &to) < 0) {
         refuse(c, REASON_HOST_NOT_ALLOWED, "the name cannot be a host's");
         return;
@@ -227,7 +227,7 @@ static bool begin_tls(struct conn *c)
  * be looked up.  The settled answer brings the pump here again, to find the same. */
 static bool must_wait(struct conn *c)
 {
-    c->captured_ends = client_is_awaited(c);
+    c->captured_ends = client_is_awaited(c->client);
     return c->captured_ends;
 }
 

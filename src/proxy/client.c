@@ -1,6 +1,6 @@
 #include "proxy/client.h"
 
-#include "proxy/exchange.h"
+#include "proxy/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,16 +8,20 @@
 
 enum { ANSWERS_A_TURN = 32 };
 
+struct client {
+    struct list node; /* of worker->asking, until the answer or the end of the wait */
+    struct loop_deadline late;
+    void (*settled)(void *arg);
+    void *arg;
+    struct client_answer answer;
+};
+
 /* It is known now, or it will not be: a record that waited is made. */
 static void settle(struct client *cl)
 {
-    struct conn *c = cl->conn;
     list_remove(&cl->node);
     loop_deadline_clear(&cl->late);
-    if (c->exchange)
-        exchange_client_settled(c->exchange);
-    else if (c->state == CONN_SNIFF && c->captured_ends)
-        conn_pump(c);
+    cl->settled(cl->arg);
 }
 
 static void on_late(struct loop_deadline *d)
@@ -25,31 +29,32 @@ static void on_late(struct loop_deadline *d)
     settle(CONTAINER_OF(d, struct client, late));
 }
 
-void client_ask(struct conn *c, int sock, const struct fetch_address *remote)
+struct client *client_ask(struct worker *w, int sock, const struct fetch_address *local,
+                          const struct fetch_address *remote, void (*settled)(void *arg), void *arg)
 {
-    struct worker *w = c->worker;
     struct client *cl = calloc(1, sizeof *cl);
     if (!cl)
-        return;
-    cl->conn = c;
+        return NULL;
+    cl->settled = settled;
+    cl->arg = arg;
     cl->answer.id = ++w->asked;
     list_init(&cl->node);
     loop_deadline_init(&cl->late, w->loop, on_late);
-    c->client = cl;
     struct client_question q;
     memset(&q, 0, sizeof q); /* padding leaves the process too */
     q.id = cl->answer.id;
-    q.local = c->peer;
+    q.local = *local;
     q.remote = *remote;
-    if (send(sock, &q, sizeof q, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)sizeof q)
-        return;
-    list_insert(&w->asking, &cl->node);
-    loop_deadline_after(&cl->late, CLIENT_WAIT_NS);
+    if (send(sock, &q, sizeof q, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof q) {
+        list_insert(&w->asking, &cl->node);
+        loop_deadline_after(&cl->late, CLIENT_WAIT_NS);
+    }
+    return cl;
 }
 
-bool client_is_awaited(const struct conn *c)
+bool client_is_awaited(const struct client *cl)
 {
-    return c->client && !list_empty(&c->client->node);
+    return cl && !list_empty(&cl->node);
 }
 
 void client_free(struct client *cl)
@@ -61,9 +66,9 @@ void client_free(struct client *cl)
     free(cl);
 }
 
-void client_note(const struct conn *c, struct audit_event *ev)
+void client_note(const struct client *cl, struct audit_event *ev)
 {
-    const struct client_answer *a = c->client ? &c->client->answer : NULL;
+    const struct client_answer *a = cl ? &cl->answer : NULL;
     if (!a || a->pid <= 0)
         return;
     ev->client_pid = a->pid;

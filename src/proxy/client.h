@@ -5,9 +5,7 @@
  * a record that would be earlier waits for it, at most CLIENT_WAIT_NS.  What is not known by then stays null.
  */
 #pragma once
-#include "base/list.h"
 #include "fetch/address.h"
-#include "loop/loop.h"
 
 enum { CLIENT_EXE_BYTES = 256, CLIENT_ARGS_BYTES = 1024, CLIENT_WAIT_NS = 50000000 };
 
@@ -24,25 +22,20 @@ struct client_answer {
     char args[CLIENT_ARGS_BYTES]; /* each ends with a NUL; redacted */
 };
 
-struct conn;
+struct audit_event;
+struct client; /* of one connection: waits for an answer, then holds it */
 struct worker;
 
-/* Of a connection: waits for an answer, then holds it. */
-struct client {
-    struct list node; /* of worker->asking, until the answer or the end of the wait */
-    struct loop_deadline late;
-    struct conn *conn;
-    struct client_answer answer;
-};
-
-/* Asks; without memory or room in the socket nobody will know, and nothing waits.  `remote`: what the client
- * connected to. */
-void client_ask(struct conn *c, int sock, const struct fetch_address *remote);
+/* Asks whose connection goes from `local` to `remote`, what it connected to.  `settled` is called once, when that is
+ * known or will not be any more; never where nobody will know because memory or room in the socket is missing,
+ * and then nothing is awaited. */
+struct client *client_ask(struct worker *w, int sock, const struct fetch_address *local,
+                          const struct fetch_address *remote, void (*settled)(void *arg), void *arg);
+/* The rest takes NULL: nobody was asked for. */
 /* Whether an answer may still come. */
-bool client_is_awaited(const struct conn *c);
+bool client_is_awaited(const struct client *cl);
 /* What is known, for a record of the connection. */
-struct audit_event;
-void client_note(const struct conn *c, struct audit_event *ev);
+void client_note(const struct client *cl, struct audit_event *ev);
 void client_free(struct client *cl);
 /* The worker's end of the supervisor's answers.  False when the supervisor has closed the other end. */
 bool client_take_answers(struct worker *w, int sock);

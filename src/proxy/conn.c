@@ -259,6 +259,21 @@ static void deadline_due(struct loop_deadline *d)
     }
 }
 
+/* A record that waited is made. */
+static void client_settled(void *arg)
+{
+    struct conn *c = arg;
+    if (c->exchange)
+        exchange_client_settled(c->exchange);
+    else if (c->state == CONN_SNIFF && c->captured_ends)
+        conn_pump(c);
+}
+
+void conn_ask_client(struct conn *c, int sock, const struct fetch_address *remote)
+{
+    c->client = client_ask(c->worker, sock, &c->peer, remote, client_settled, c);
+}
+
 /* Who it is, and where it wanted to go, is known from the jail; neither has to be believed. */
 static void enter_jail(struct conn *c, const struct listener *l)
 {
@@ -269,7 +284,7 @@ static void enter_jail(struct conn *c, const struct listener *l)
         return;
     }
     if (stream_own_address(c->stream.fd, &remote) == 0)
-        client_ask(c, l->ask, &remote);
+        conn_ask_client(c, l->ask, &remote);
 }
 
 int conn_new(const struct listener *l, int fd, const struct fetch_address *peer)

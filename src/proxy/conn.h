@@ -83,6 +83,8 @@ void conn_pump(struct conn *c);
 /* One function changes each state, and asserts that the step is legal. */
 void conn_enter(struct conn *c, enum conn_state next);
 void conn_timer(struct conn *c, enum conn_timer timer, int64_t ns);
+/* Who it is: over that socket of the jail's (client.h); `remote` is what it connected to. */
+void conn_ask_client(struct conn *c, int sock, const struct fetch_address *remote);
 /* Ends the connection now; `abort`: so that the client cannot take what it has for complete. */
 void conn_close(struct conn *c, bool abort);
 /* Frees what was closed in this turn. */

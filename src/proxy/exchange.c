@@ -94,7 +94,7 @@ static struct audit_event event_of(const struct exchange *x, enum audit_kind kin
         .detail = x->detail[0] ? x->detail : NULL,
         .outcome = x->outcome,
     };
-    client_note(c, &ev);
+    client_note(c->client, &ev);
     return ev;
 }
 
@@ -167,7 +167,7 @@ void exchange_complete(struct exchange *x)
     list_remove(&x->young);
     conn_enter(c, CONN_COMMIT);
     conn_timer(c, TIMER_IDLE, snapshot_timeouts(x->snapshot)->idle);
-    if (client_is_awaited(c) && !x->unrecorded)
+    if (client_is_awaited(c->client) && !x->unrecorded)
         x->ticket_state = TICKET_WAITING; /* milliseconds, for a record that says who asked */
     else
         queue_record(x);

@@ -253,7 +253,7 @@ void intercept_record_end(struct conn *c)
         .client_address = c->peer_text,
         .detail = end_detail(c),
     };
-    client_note(c, &ev);
+    client_note(c->client, &ev);
     if (audit_queue(c->worker->audit, &ev, NULL) == 0)
         c->worker->queued++;
     buf_free(&url);
