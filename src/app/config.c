@@ -49,7 +49,7 @@ struct raw {
 struct raw_task {
     struct schema_item name;
     struct slice policy, token, token_file;
-    bool jail;
+    bool jail, given;
     unsigned mode;
     struct schema_cidrs sources;
 };
@@ -201,6 +201,7 @@ static const struct schema_key task_keys[] = {
     {"token_file", schema_text, offsetof(struct raw_task, token_file)},
     {"sources", schema_cidrs, offsetof(struct raw_task, sources), .min = 1},
     {"jail", schema_bool, offsetof(struct raw_task, jail)},
+    {"given", schema_bool, offsetof(struct raw_task, given)},
     {"uid", schema_later, 0},
 };
 static const struct schema task_schema = SCHEMA("a task", struct raw_task, task_keys);
@@ -441,11 +442,12 @@ static void make_tasks(struct maker *m, const struct schema_list *list)
     for (size_t i = 0; to && i < list->count; i++) {
         to[i] = (struct config_task){
             .name = text_of(m, from[i].name.text),
-            .policy = path_of(m, from[i].policy),
+            .policy = from[i].given ? text_of(m, from[i].policy) : path_of(m, from[i].policy),
             .mode = (enum config_mode)from[i].mode,
             .token = text_of(m, from[i].token),
             .token_file = path_of(m, from[i].token_file),
             .jail = from[i].jail,
+            .given = from[i].given,
             .line = from[i].name.line,
             .column = from[i].name.column,
         };

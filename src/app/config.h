@@ -34,6 +34,7 @@ struct config_task {
     struct proxy_source *sources;
     size_t source_count;
     bool jail; /* known by its jail's descriptors, and by nothing else */
+    bool given; /* `policy` is the name of a text that came with the configuration, and no path */
     unsigned line, column;
 };
 

@@ -84,6 +84,11 @@ static bool policy_is_packed(const struct packer *p, size_t task)
 static void pack_task(struct packer *p, size_t i)
 {
     const struct config_task *t = &p->config->tasks[i];
+    if (t->given && !find_given(p->source, t->policy)) {
+        problems_add(p->problems, t->line, t->column, "task `%s`: no policy was given; a file is named without `given`",
+                     t->name);
+        return;
+    }
     if (!policy_is_packed(p, i) &&
         pack_file(p, BUNDLE_POLICY, t->policy, CAP_DOCUMENT_BYTES, t->line, t->column) < 0)
         return; /* told */

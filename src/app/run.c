@@ -105,22 +105,6 @@ static int make_places(struct run *r, struct err *e)
     return folders_make(audit, e) < 0 ? -1 : runs_claim(audit, r->id, &r->lock, e);
 }
 
-/* The configuration strips "./" of paths, and given texts are found by their path. */
-static const char *plain_name(const char *name)
-{
-    while (strncmp(name, "./", 2) == 0 && name[2])
-        name += 2;
-    return name;
-}
-
-/* Paths in a configuration start at its folder: beside a --config, the policy's must not. */
-static const char *policy_path(struct run *r, const char *name)
-{
-    if (!r->o->config || name[0] == '/')
-        return plain_name(name);
-    return arena_printf(&r->plan.arena, "%s/%s", r->plan.directory, plain_name(name));
-}
-
 static int write_config(struct run *r, struct err *e)
 {
     AUTO_BUF given = BUF_INIT(CONFIG_BYTES);
@@ -128,7 +112,7 @@ static int write_config(struct run *r, struct err *e)
         .state = r->state,
         .audit_file = r->log,
         .task = r->o->task ? r->o->task : policy_task(r->o->policy),
-        .policy = policy_path(r, r->o->policy_name),
+        .policy = r->o->policy_name,
         .mode = r->o->mode,
     };
     struct problems problems = {
@@ -151,10 +135,9 @@ static int make_config(struct run *r, struct err *e)
     if (write_config(r, e) < 0)
         return -1;
     r->given[0] = (struct files_given){o->config ? o->config : CONFIG_NAME, buf_slice(&r->config)};
-    r->given[1] = (struct files_given){policy_path(r, o->policy_name), SLICE("")};
+    r->given[1] = (struct files_given){o->policy_name, SLICE("")};
     for (size_t i = 0; i < o->policy_file_count; i++)
-        r->given[i + 1] =
-            (struct files_given){policy_path(r, o->policy_files[i].path), o->policy_files[i].text};
+        r->given[i + 1] = o->policy_files[i];
     return 0;
 }
 

@@ -67,7 +67,7 @@ static int write_ours(const struct run_config *c, const struct document *d, stru
         key(out, &j, "audit:\n  file: ", c->audit_file);
     key(out, &j, "tasks:\n  - task: ", c->task);
     key(out, &j, "    policy: ", c->policy);
-    j.failed |= buf_printf(out, "    jail: true\n") < 0;
+    j.failed |= buf_printf(out, "    given: true\n    jail: true\n") < 0;
     if (c->mode)
         key(out, &j, "    mode: ", c->mode);
     return j.failed ? -1 : 0;

@@ -10,7 +10,7 @@ struct run_config {
     struct slice given; /* F's text; empty: none */
     const char *state;
     const char *audit_file; /* used where F has no `audit` */
-    const char *task, *policy;
+    const char *task, *policy; /* policy: the name of a text that is given with the configuration */
     const char *mode; /* NULL: the policy's own */
 };
 

@@ -64,9 +64,17 @@ static int read_extended(struct project_policy *p, struct err *e)
     return 0;
 }
 
+/* "./policy.yaml" and "policy.yaml" are one: a run's policy is known by its name (`exeat reload`). */
+static const char *plain_name(const char *name)
+{
+    while (strncmp(name, "./", 2) == 0 && name[2])
+        name += 2;
+    return name;
+}
+
 static int read_files(struct project_policy *p, const char *policy, struct err *e)
 {
-    p->name = arena_slice(&p->arena, slice_str(policy ? policy : PROJECT_POLICY)).ptr;
+    p->name = arena_slice(&p->arena, slice_str(policy ? plain_name(policy) : PROJECT_POLICY)).ptr;
     p->base = policy ? NULL : p->project.dir;
     p->files = arena_array(&p->arena, TRUST_FILES_MAX, sizeof *p->files);
     if (!p->name || !p->files)

@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import subprocess
+import threading
 
 import pytest
 
@@ -23,7 +24,9 @@ class Session:
     """A shell in the jail that does what it is told, line by line."""
 
     def __init__(self, world, options):
-        line = [world.exeat, "run", *options, "--", "bash", "-c", 'while read -r line; do eval "$line"; echo "done $?"; done']
+        # what a command prints may lack its last newline
+        line = [world.exeat, "run", *options, "--", "bash", "-c",
+                'while read -r line; do eval "$line"; printf "\\ndone %d\\n" $?; done']
         self.process = subprocess.Popen([str(w) for w in line], cwd=world.project, env=world.environment(), text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **world.as_user())
 
@@ -51,6 +54,7 @@ def world(origin_ca):
     one, origin = World(UNPRIVILEGED if paths.IS_ROOT else None), origins.Origin()
     origin.answer(origins.OK)
     one.options = one.configure(origin_ca.cert, [f"{name}.test:80:127.0.0.1:{origin.port}" for name in ("one", "two")])
+    one.origin = origin
     yield one
     origin.stop()
     one.close()
@@ -67,9 +71,9 @@ def project(world):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def write(world, text):
+def write(world, text, name=".exeat.yaml"):
     """As the user outside would."""
-    world.run(["sh", "-c", "cat > .new && mv .new .exeat.yaml"], stdin=text)
+    world.run(["sh", "-c", 'mkdir -p "$(dirname "$0")" && cat > .new && mv .new "$0"', name], stdin=text)
 
 
 @pytest.fixture
@@ -123,8 +127,73 @@ def test_a_change_from_outside_takes_effect_after_trust_and_reload_and_not_befor
     assert 'new: allow "two"' in project.run([project.exeat, "trust"]).stdout
     assert session.status("two.test") == "403", "not reloaded"
     done = project.run([project.exeat, "reload"])
-    assert done.returncode == 0 and 'new: allow "two"' in done.stderr, done.stderr
+    assert done.returncode == 0 and 'new: allow "two"' in done.stdout, done
     assert (session.status("one.test"), session.status("two.test")) == ("200", "200")
+
+
+def test_what_a_reload_forbids_ends_at_once_and_what_it_allows_goes_on(project, session):
+    begun, finish = threading.Barrier(3, timeout=20), threading.Event()
+
+    def half(connection):
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")
+        begun.wait()
+        if finish.wait(20):
+            connection.send(b" last")
+
+    session.do("true")  # it runs
+    write(project, TWO)
+    assert project.run([project.exeat, "trust"]).returncode == 0
+    assert project.run([project.exeat, "reload"]).returncode == 0
+    project.origin.script = half
+    try:
+        session.do("curl -s http://one.test/x > kept & kept=$!; curl -s http://two.test/x > cut & cut=$!")
+        begun.wait()
+        write(project, ONE)
+        assert 'gone: allow "two"' in project.run([project.exeat, "trust"]).stdout
+        assert project.run([project.exeat, "reload"]).returncode == 0
+        assert session.do("wait $cut; echo $?") in ("18", "56"), "ended before the origin says another word"
+        finish.set()
+        assert session.do("wait $kept; echo $?; cat kept") == "0\nfirst last"
+        assert session.do("cat cut") == "first"
+    finally:
+        finish.set()
+        project.origin.answer(origins.OK)
+
+
+def test_what_the_policy_extends_is_trusted_and_reloaded_with_it(project):
+    extends = "exeat: 1\ntask: changes\nextends: [../team.yaml, ./more/rules.yaml]\n"
+    rule = "allow:\n  - {{name: one, host: {}.test, scheme: http, paths: [/**]}}\n"
+    write(project, extends)
+    write(project, rule.format("one"), "../team.yaml")
+    write(project, rule.format("nobody"), "more/rules.yaml")
+    assert project.run([project.exeat, "trust"]).returncode == 0
+    session = Session(project, project.options)
+    try:
+        assert (session.status("one.test"), session.status("two.test")) == ("200", "403")
+        write(project, rule.format("two"), "more/rules.yaml")
+        assert project.run([project.exeat, "reload"]).returncode == 2, "nobody has trusted it"
+        assert 'more/rules.yaml:2): host: nobody.test -> two.test' in project.run([project.exeat, "trust"]).stdout
+        assert project.run([project.exeat, "reload"]).returncode == 0
+        assert (session.status("one.test"), session.status("two.test")) == ("200", "200")
+    finally:
+        session.end()
+    assert {r["rule"]["file"] for r in project.records("request") if r["rule"]} == {"../team.yaml", "more/rules.yaml"}
+
+
+@pytest.mark.parametrize("start, reload", [("./named.yaml", "named.yaml"), ("named.yaml", "./named.yaml")])
+def test_a_run_with_a_named_policy_reloads_that_file_and_no_other(project, start, reload):
+    write(project, ONE, "named.yaml")
+    session = Session(project, [*project.options, "--policy", start])
+    try:
+        assert (session.status("one.test"), session.status("two.test")) == ("200", "403")
+        refused = project.run([project.exeat, "reload"])
+        assert refused.returncode == 2 and "it was started with the policy named.yaml" in refused.stderr, refused
+        write(project, TWO, "named.yaml")
+        assert project.run([project.exeat, "reload", "--policy", reload]).returncode == 0
+        assert session.status("two.test") == "200"
+    finally:
+        session.end()
 
 
 def test_what_a_reload_would_open_on_this_machine_is_said_to_wait_for_the_next_run(project, session):
@@ -132,7 +201,7 @@ def test_what_a_reload_would_open_on_this_machine_is_said_to_wait_for_the_next_r
     write(project, WIDE)
     assert "files.read of the policy: none -> ~/.ssh" in project.run([project.exeat, "trust"]).stdout
     done = project.run([project.exeat, "reload"])
-    assert done.returncode == 0 and "files.read" in done.stderr and "takes effect at the next run" in done.stderr, done.stderr
+    assert done.returncode == 0 and "files.read" in done.stdout and "takes effect at the next run" in done.stdout, done
     assert session.do("ls ~/.ssh | wc -l") == "0"
 
 
