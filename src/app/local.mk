@@ -30,6 +30,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/files.h \
 	%D%/folders.c \
 	%D%/folders.h \
+	%D%/inside.c \
+	%D%/inside.h \
 	%D%/ipc.c \
 	%D%/ipc.h \
 	%D%/ipc_messages.def \

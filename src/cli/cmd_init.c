@@ -142,19 +142,12 @@ static int put_entries(struct buf *out, const struct registries_world *world,
     return 0;
 }
 
-/* `extends:` with nothing but comments below it would be no list. */
+/* `extends:` with nothing but comments below it extends nothing, and one may be made an entry as it stands.
+ */
 static int put_extends(struct buf *out, const struct registries_world *world,
                        const struct scan_presets *presets, const struct scan_remotes *remotes)
 {
-    AUTO_BUF entries = BUF_INIT(POLICY_BYTES);
-    if (put_entries(&entries, world, presets, remotes) < 0)
-        return -1;
-    bool any = false;
-    struct slice rest = buf_slice(&entries), line;
-    while (!any && slice_next(&rest, '\n', &line))
-        any = slice_starts(line, SLICE("  - "));
-    if (buf_append(out, any ? SLICE("extends:\n") : SLICE("extends: []\n")) < 0 ||
-        buf_append(out, buf_slice(&entries)) < 0)
+    if (buf_append(out, SLICE("extends:\n")) < 0 || put_entries(out, world, presets, remotes) < 0)
         return -1;
     return buf_append(
         out, SLICE("  # - github-read                             # all of GitHub, reading only\n"
@@ -184,7 +177,7 @@ static int print_summary(const struct project *p)
     AUTO_BUF out = BUF_INIT(SUMMARY_BYTES);
     if (project_load_policy(NULL, p->task, &policy) != 0 || show_summary(policy, &out) < 0)
         return -1;
-    printf("wrote %s\nit allows: %.*s\n", p->policy, SLICE_FMT(buf_slice(&out)));
+    printf("wrote %s: %.*s\n", p->policy, SLICE_FMT(buf_slice(&out)));
     printf("next: exeat policy show (each rule), exeat trust (let it take effect), exeat run -- COMMAND\n");
     return 0;
 }

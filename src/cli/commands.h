@@ -7,7 +7,7 @@
 
 enum { EXIT_OK = 0, EXIT_FINDINGS = 1, EXIT_ERROR = 2 };
 
-#define COMMAND(name, summary) int cmd_##name(int argc, char **argv);
+#define COMMAND(name, place, summary) int cmd_##name(int argc, char **argv);
 #define LATER(name, summary)
 #include "cli/commands.def"
 #undef COMMAND

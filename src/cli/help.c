@@ -11,8 +11,8 @@ static const struct listed {
     const char *name, *summary;
     bool later;
 } commands[] = {
-#define COMMAND(name, summary) {#name, summary, false},
-#define LATER(name, summary)   {#name, summary, true},
+#define COMMAND(name, place, summary) {#name, summary, false},
+#define LATER(name, summary)          {#name, summary, true},
 #include "cli/commands.def"
 #undef COMMAND
 #undef LATER

@@ -1,6 +1,7 @@
 #include "cli/logs.h"
 
 #include "app/config.h"
+#include "app/inside.h"
 #include "app/state.h"
 #include "audit/reader.h"
 #include "base/slice.h"
@@ -49,13 +50,15 @@ int logs_find(const char *config_file, const char *log, struct logs *ret, struct
     struct stat st;
     if (config_file) {
         AUTO(config) *config = NULL;
-        return config_load(config_file, NULL, NULL, &config, e) < 0 ? -1 : one_log(config->audit.file, ret, e);
+        return config_load(config_file, NULL, NULL, &config, e) < 0 ? -1
+                                                                    : one_log(config->audit.file, ret, e);
     }
     if (log)
-        return stat(log, &st) == 0 && S_ISDIR(st.st_mode) ? logs_in(log, ret, e)
-                                                             : one_log(log, ret, e);
+        return stat(log, &st) == 0 && S_ISDIR(st.st_mode) ? logs_in(log, ret, e) : one_log(log, ret, e);
     if (state_path("audit", dir, e) < 0)
         return -1;
+    if (stat(dir, &st) < 0 && errno == ENOENT && inside_jail())
+        return err_set(e, "the audit log lies outside this jail: ask a person to run this there");
     if (stat(dir, &st) < 0 && errno == ENOENT)
         return err_set(e, "there is no audit log yet (%s): name one with --config or --log", dir);
     return logs_in(dir, ret, e);

@@ -1,3 +1,5 @@
+#include "app/inside.h"
+#include "app/run.h"
 #include "app/signals.h"
 #include "base/macros.h"
 #include "cli/commands.h"
@@ -12,15 +14,18 @@
 
 typedef int command_run(int argc, char **argv);
 
+enum place { ANYWHERE, OUTSIDE };
+
 struct command {
     const char *name;
     command_run *run; /* NULL: not available in this version yet */
+    enum place place;
     const char *summary;
 };
 
 static const struct command commands[] = {
-#define COMMAND(name, summary) {#name, cmd_##name, summary},
-#define LATER(name, summary)   {#name, NULL, summary},
+#define COMMAND(name, place, summary) {#name, cmd_##name, place, summary},
+#define LATER(name, summary)          {#name, NULL, ANYWHERE, summary},
 #include "cli/commands.def"
 #undef COMMAND
 #undef LATER
@@ -57,7 +62,20 @@ static int wrong_command(const char *name)
     return EXIT_ERROR;
 }
 
-static int run_command(int argc, char **argv)
+static int for_outside(const struct command *c)
+{
+    bool run = c->run == cmd_run;
+    fprintf(stderr, "exeat %s: this is in a jail of exeat already: %s\n", c->name,
+            run ? "start the command itself" : "a person outside can do it");
+    return run ? RUN_FAILED : EXIT_ERROR;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+    return argc > 1 && strncmp(argv[1], "--help", strlen("--help")) == 0;
+}
+
+static int dispatch(int argc, char **argv)
 {
     const struct command *c = find(argv[0]);
     if (!c)
@@ -66,6 +84,8 @@ static int run_command(int argc, char **argv)
         fprintf(stderr, "exeat: `%s` (%s) is not available in this version yet\n", c->name, c->summary);
         return EXIT_ERROR;
     }
+    if (c->place == OUTSIDE && inside_jail() && !asks_for_help(argc, argv))
+        return for_outside(c);
     return c->run(argc, argv);
 }
 
@@ -106,5 +126,5 @@ int main(int argc, char **argv)
         printf("exeat %s\n", PACKAGE_VERSION);
         return finish(EXIT_OK);
     }
-    return finish(run_command(argc - 1, argv + 1));
+    return finish(dispatch(argc - 1, argv + 1));
 }
