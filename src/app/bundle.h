@@ -21,6 +21,7 @@ enum bundle_kind {
     BUNDLE_EXTENDED_PRESET,
     BUNDLE_EXTENDED_REGISTRIES,
     BUNDLE_HINT,        /* config_proxy_hint */
+    BUNDLE_SITE,        /* `site`: the policy over all policies, by path */
     BUNDLE_KIND_END,
 };
 

@@ -1,5 +1,6 @@
 #include "app/config.h"
 
+#include "app/config_control.h"
 #include "app/config_proxy.h"
 #include "config/schema.h"
 #include "http/target.h"
@@ -43,6 +44,8 @@ struct raw {
     struct {
         uint64_t head, connect, tls_handshake, response_head, idle, body_stall, shutdown;
     } timeouts;
+    struct control_raw control;
+    struct schema_item site;
     struct schema_list tasks;
 };
 
@@ -225,6 +228,7 @@ static const struct schema_key keys[] = {
     {"timeouts", schema_table, offsetof(struct raw, timeouts), .table = &timeouts_schema},
     {"tasks", schema_tables, offsetof(struct raw, tasks), .max = CONFIG_TASKS_MAX, .table = &task_schema},
     {"control", schema_later, 0},
+    {"site", read_item, offsetof(struct raw, site)},
     {"desk", schema_later, 0},
     {"export", schema_later, 0},
     {"reload", schema_word, offsetof(struct raw, reload), .words = reload_words},
@@ -491,13 +495,18 @@ static void make_paths(struct maker *m, const struct raw *raw)
     c->upstream.ca_file = path_of(m, raw->upstream.ca_file.text);
     c->upstream.ca_line = raw->upstream.ca_file.line;
     c->upstream.ca_column = raw->upstream.ca_file.column;
+    c->control.socket = path_of(m, raw->control.socket.text);
+    c->site = path_of(m, raw->site.text);
+    c->site_line = raw->site.line;
+    c->site_column = raw->site.column;
 }
 
 /* One of several tasks may fill a half of what the log holds before it begins anew, in a day. */
 static uint64_t fair_share(const struct raw *raw)
 {
     uint64_t files = raw->audit.keep.files + 1;
-    return raw->tasks.count > 1 && raw->audit.rotate < UINT64_MAX / files ? raw->audit.rotate * files / 2 : 0;
+    bool several = raw->tasks.count > 1 || raw->control.socket.text.ptr;
+    return several && raw->audit.rotate < UINT64_MAX / files ? raw->audit.rotate * files / 2 : 0;
 }
 
 static void make(struct maker *m, const struct raw *raw)
@@ -524,6 +533,7 @@ static void make(struct maker *m, const struct raw *raw)
     make_resolve(m, &raw->upstream.resolve);
     c->upstream.proxy_credentials = path_of(m, raw->upstream.proxy_credentials.text);
     config_proxy_take(c, &raw->upstream.proxy, &raw->upstream.proxy_credentials, m->problems);
+    m->no_memory |= config_control_take(c, &raw->control, m->problems) < 0;
     make_tasks(m, &raw->tasks);
 }
 

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "config/problems.h"
+#include "policy/nets.h"
 #include "proxy/settings.h"
 
 /* Ceilings for what a configuration may ask for. */
@@ -68,6 +69,15 @@ struct config {
         const char *proxy_credentials; /* path; NULL: none */
         unsigned proxy_line, proxy_column;
     } upstream;
+    struct {
+        const char *socket; /* path; NULL: nobody comes by himself */
+        const char *group;  /* who may connect; NULL: every user of this machine */
+        struct policy_net *addresses; /* internal networks that policies of others may name */
+        size_t address_count;
+        unsigned line, column;
+    } control;
+    const char *site; /* path of a policy whose deny rules and limits hold for every task; NULL: none */
+    unsigned site_line, site_column;
     struct proxy_limits limits;
     struct proxy_timeouts timeouts;
     struct config_task *tasks;

@@ -61,7 +61,7 @@ static int pack_file(struct packer *p, enum bundle_kind kind, const char *path, 
 {
     AUTO_BUF text = BUF_INIT(max);
     struct err why;
-    bool alone = kind == BUNDLE_POLICY && p->source->alone && !find_given(p->source, path);
+    bool alone = (kind == BUNDLE_POLICY || kind == BUNDLE_SITE) && p->source->alone && !find_given(p->source, path);
     if ((alone ? io_read_file_alone(path, &text, &why) : read_text(p->source, path, &text, &why)) < 0)
         return problems_add(p->problems, line, column, "%s", why.text);
     int result = bundle_append(p->out, kind, path, buf_slice(&text), &why);
@@ -145,7 +145,9 @@ static int pack_all(struct packer *p, struct err *e)
         return -1;
     if (pack_upstream_proxy(p) < 0)
         return -1;
-    const char *extra = p->config->upstream.ca_file;
+    const char *extra = p->config->upstream.ca_file, *site = p->config->site;
+    if (site && pack_file(p, BUNDLE_SITE, site, CAP_DOCUMENT_BYTES, p->config->site_line, p->config->site_column) < 0)
+        return -1;
     if (extra && pack_file(p, BUNDLE_EXTRA_ROOTS, extra, EXTRA_ROOTS_BYTES, p->config->upstream.ca_line,
                            p->config->upstream.ca_column) < 0)
         return -1;

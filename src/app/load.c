@@ -65,12 +65,12 @@ static bool share_policy(struct loader *l, size_t i)
     return false;
 }
 
-/* What a policy extends stands in the bundle. */
+/* What a policy extends stands in its bundle. */
 static int find_extended(void *arg, enum policy_text_kind kind, const char *name, struct slice *ret_text,
                          struct err *e)
 {
-    const struct loader *l = arg;
-    struct slice text = bundle_find(l->bundle, BUNDLE_EXTENDED + (enum bundle_kind)kind, name, NULL);
+    const struct bundle *b = arg;
+    struct slice text = bundle_find(b, BUNDLE_EXTENDED + (enum bundle_kind)kind, name, NULL);
     if (text.len == 0)
         return err_set(e, "%s: not in the bundle", name);
     if (text.ptr[0] != '+')
@@ -79,23 +79,52 @@ static int find_extended(void *arg, enum policy_text_kind kind, const char *name
     return 0;
 }
 
+int load_policy(const struct load_policy *from, problem_report *report, void *arg, struct policy **ret, struct err *e)
+{
+    union {
+        const struct bundle *in;
+        void *out;
+    } texts = {.in = from->texts}; /* a look-up writes nothing */
+    struct policy_source source = {.file = from->file,
+                                   .text = bundle_find(from->texts, BUNDLE_POLICY, from->file, NULL),
+                                   .default_task = from->task,
+                                   .lookup = find_extended,
+                                   .lookup_arg = texts.out};
+    source.site_text = from->site ? bundle_find(from->site, BUNDLE_SITE, NULL, &source.site_file) : SLICE("");
+    if (!source.text.ptr)
+        return err_set(e, "%s: not in the bundle", from->file);
+    if (policy_compile_source(&source, report, arg, ret, e) < 0)
+        return -1;
+    set_mode(*ret, from->mode);
+    return 0;
+}
+
 static int compile(struct loader *l, size_t i)
 {
     const struct config_task *t = &l->load->config->tasks[i];
     if (share_policy(l, i))
         return l->load->policies[i] ? 0 : -1;
-    struct slice text = bundle_find(l->bundle, BUNDLE_POLICY, t->policy, NULL);
+    const struct load_policy from = {l->bundle, l->bundle, t->policy, t->name, t->mode};
     struct err *first = l->problems.count ? NULL : l->e;
-    if (!text.ptr)
-        return problems_add(&l->problems, t->line, t->column, "%s: not in the bundle", t->policy);
-    const struct policy_source from = {t->policy, text, t->name, find_extended, l};
-    if (policy_compile_source(&from, l->problems.report, l->problems.report_arg, &l->load->policies[i],
-                              first) < 0) {
+    if (load_policy(&from, l->problems.report, l->problems.report_arg, &l->load->policies[i], first) < 0) {
         l->problems.count++;
         return -1;
     }
-    set_mode(l->load->policies[i], t->mode);
     return 0;
+}
+
+/* Without a task nobody has compiled it yet: what is wrong with it is told at the start, and not to the first run. */
+static int check_site(struct loader *l)
+{
+    const char *name = NULL;
+    struct slice text = bundle_find(l->bundle, BUNDLE_SITE, NULL, &name);
+    AUTO(policy) *p = NULL;
+    const struct policy_source alone = {.file = "", .text = SLICE(""), .site_file = name, .site_text = text};
+    if (!text.ptr || l->load->config->task_count)
+        return 0;
+    int result = policy_compile_source(&alone, l->problems.report, l->problems.report_arg, &p, l->e);
+    l->problems.count += result < 0;
+    return result;
 }
 
 /* By its token a task is known: two with one would be one. */
@@ -201,7 +230,7 @@ int load_bundle(const struct bundle *b, enum load_depth depth, problem_report *r
         return err_set(e, "no memory");
     struct loader l = {
         .bundle = b, .load = load, .problems = {.report = report, .report_arg = arg, .first = e}, .e = e};
-    if (parse(&l) < 0 || load_tasks(&l) < 0 || load_trust(&l, depth) < 0 ||
+    if (parse(&l) < 0 || load_tasks(&l) < 0 || check_site(&l) < 0 || load_trust(&l, depth) < 0 ||
         load_proxy_credentials(&l) < 0)
         return -1;
     fill_settings(load);

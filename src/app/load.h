@@ -18,6 +18,16 @@ struct load {
  * cost: 140 certificates), and `trust` holds upstream.ca_file alone, or is NULL. */
 enum load_depth { LOAD_CHECK, LOAD_ALL };
 
+/* One policy: its text and what it extends stand in `texts`, the operator's word over it (BUNDLE_SITE) in `site`
+ * (may be NULL). */
+struct load_policy {
+    const struct bundle *texts, *site;
+    const char *file, *task;
+    enum config_mode mode;
+};
+MUST_USE int load_policy(const struct load_policy *from, problem_report *report, void *arg, struct policy **ret,
+                         struct err *e);
+
 MUST_USE int load_bundle(const struct bundle *b, enum load_depth depth, problem_report *report, void *arg,
                          struct load **ret, struct err *e);
 void load_free(struct load *l);

@@ -14,6 +14,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/carotate.h \
 	%D%/config.c \
 	%D%/config.h \
+	%D%/config_control.c \
+	%D%/config_control.h \
 	%D%/config_file.c \
 	%D%/config_proxy.c \
 	%D%/config_proxy.h \

@@ -330,7 +330,7 @@ static void on_trouble(void *arg, const char *what)
 static size_t add_policy(const struct policy *p, const char **paths, size_t count)
 {
     for (size_t i = 0; i < p->origin_count && count < FILE_WATCH_MAX; i++) {
-        bool known = p->origins[i]->kind == ORIGIN_PRESET;
+        bool known = p->origins[i]->kind == ORIGIN_PRESET || p->origins[i]->kind == ORIGIN_SITE;
         for (size_t k = 0; k < count && !known; k++)
             known = strcmp(paths[k], p->origins[i]->file) == 0;
         if (!known)
@@ -346,6 +346,8 @@ static void watch_files(struct supervisor *s)
     struct err e;
     if (!s->watch)
         return;
+    if (s->load->config->site)
+        paths[count++] = s->load->config->site;
     for (size_t i = 0; i < s->load->config->task_count; i++)
         count = add_policy(s->load->policies[i], paths, count);
     if (file_watch_set(s->watch, paths, count, &e) < 0)

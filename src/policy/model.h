@@ -10,8 +10,9 @@
 
 #include <stdatomic.h>
 
-/* Where rules come from: the policy itself, a file that it extends, or a preset. */
-enum origin_kind { ORIGIN_TOP, ORIGIN_FILE, ORIGIN_PRESET };
+/* Where rules come from: the policy itself, a file that it extends, a preset, or the operator's word over all
+ * policies. */
+enum origin_kind { ORIGIN_TOP, ORIGIN_FILE, ORIGIN_PRESET, ORIGIN_SITE };
 
 struct policy_origin {
     enum origin_kind kind;

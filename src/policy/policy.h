@@ -56,6 +56,10 @@ struct policy_source {
     const char *default_task; /* where the policy names none */
     policy_lookup *lookup;    /* NULL: `extends` is an error */
     void *lookup_arg;
+    /* Whoever runs exeat has the last word: a text that has `deny` and `limits` alone, which hold beside the
+     * policy's own.  Its rules are from "site:FILE".  NULL: none. */
+    const char *site_file;
+    struct slice site_text;
 };
 
 /* Compiles a policy with all that it extends.

@@ -63,6 +63,13 @@ static int only_top(struct schema_ctx *ctx, const struct schema_key *key, const 
                        key->name);
 }
 
+/* The operator forbids and limits; what is allowed, each task says itself. */
+static int no_site_key(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+{
+    (void)field;
+    return schema_fail(ctx, value->key, "`%s` is for the policies of tasks: a site's has `deny` and `limits`", key->name);
+}
+
 #define KEY(key, reader, field)                                                                              \
     {                                                                                                        \
         key, reader, offsetof(struct source_keys, field)                                                     \
@@ -97,10 +104,20 @@ static const struct schema_key preset_keys[] = {
     KEY("parameters", schema_node, parameters),
     KEY("main", schema_node, main),
 };
+#define NOT_OF_SITES(reader) no_site_key
+static const struct schema_key site_keys[] = {
+    {"exeat", read_version, offsetof(struct source_keys, version), .required = true},
+    KEY("deny", schema_node, deny),
+    KEY("limits", limits_read, limits),
+    KEY("allow", no_site_key, allow),
+    KEY("extends", no_site_key, extends),
+    TOP_KEYS(NOT_OF_SITES),
+};
 static const struct schema schemas[] = {
     [ORIGIN_TOP] = SCHEMA("a policy", struct source_keys, top_keys),
     [ORIGIN_FILE] = SCHEMA("an extended file", struct source_keys, file_keys),
     [ORIGIN_PRESET] = SCHEMA("a preset", struct source_keys, preset_keys),
+    [ORIGIN_SITE] = SCHEMA("a site's policy", struct source_keys, site_keys),
 };
 
 int source_keys_read(struct schema_ctx *ctx, const struct node *root, enum origin_kind kind,

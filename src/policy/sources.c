@@ -308,6 +308,17 @@ static int read_entries(struct walk *w, struct source *s)
     return result;
 }
 
+/* Behind everything else: where its rules stand makes no difference, since a deny rule wins. */
+static int read_site(struct walk *w)
+{
+    const struct policy_source *from = w->from;
+    const char *name = arena_printf(w->ctx->arena, "site:%s", from->site_file);
+    struct source *s = name ? new_source(w, ORIGIN_SITE, name) : NULL;
+    if (!s || note_text(w, POLICY_TEXT_FILE, name, from->site_text) < 0)
+        return problems_add(w->ctx->problems, 0, 0, "out of memory");
+    return read_source(w, s, from->site_text, NULL);
+}
+
 int sources_read(struct schema_ctx *ctx, const struct policy_source *from, struct sources *ret)
 {
     *ret = (struct sources){.seen = BUF_INIT(SEEN_BYTES)};
@@ -316,7 +327,10 @@ int sources_read(struct schema_ctx *ctx, const struct policy_source *from, struc
     struct source *top = new_source(&w, ORIGIN_TOP, from->file);
     if (!top)
         return problems_add(ctx->problems, 0, 0, "out of memory");
-    return read_source(&w, top, from->text, NULL);
+    int result = read_source(&w, top, from->text, NULL);
+    if (from->site_file && read_site(&w) < 0)
+        result = -1;
+    return result;
 }
 
 void sources_clear(struct sources *s)
