@@ -23,6 +23,8 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/expires.h \
 	%D%/explain.c \
 	%D%/explain.h \
+	%D%/forward.c \
+	%D%/forward.h \
 	%D%/glob.c \
 	%D%/glob.h \
 	%D%/hosts.c \

@@ -105,7 +105,7 @@ static void close_port(struct jail_port *p)
 static void free_port(struct jail_port *p)
 {
     close_port(p);
-    relays_free(p->relays);
+    relays_leave(p->relays);
     loop_io_stop(&p->answers);
     close(p->ask);
     jail_free(p->jail);
@@ -156,7 +156,7 @@ static void take_relay(struct worker *w, struct jail_order *order)
     LIST_FOREACH(it, &w->jails)
     {
         struct jail_port *p = LIST_ENTRY(it, struct jail_port, node);
-        if (p->jail->id != order->id || p->closed || (!p->relays && !(p->relays = relays_new(w, p->jail))))
+        if (p->jail->id != order->id || p->closed || (!p->relays && !(p->relays = relays_new(w, p->jail, p->ask))))
             continue;
         relays_take(p->relays, &order->relay);
         order->relay.kind = RELAY_NONE;

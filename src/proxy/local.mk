@@ -21,6 +21,8 @@ noinst_LIBRARIES += %D%/libproxy.a
 	%D%/dns_server.h \
 	%D%/dns_wire.c \
 	%D%/dns_wire.h \
+	%D%/duplex.c \
+	%D%/duplex.h \
 	%D%/exchange.c \
 	%D%/exchange.h \
 	%D%/forward.c \
@@ -31,6 +33,8 @@ noinst_LIBRARIES += %D%/libproxy.a
 	%D%/proxy.h \
 	%D%/relay.c \
 	%D%/relay.h \
+	%D%/relay_parts.h \
+	%D%/relays.c \
 	%D%/request.c \
 	%D%/settings.c \
 	%D%/settings.h \

@@ -1,11 +1,8 @@
-#include "proxy/relay.h"
-
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/ulid.h"
+#include "proxy/client.h"
 #include "proxy/jail.h"
-#include "proxy/stream.h"
-#include "proxy/worker.h"
+#include "proxy/relay_parts.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,370 +10,370 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { RELAYS_MAX = 512, READ_BYTES = 16 << 10, RETRY_NS = 100000000, URL_BYTES = 80 };
+enum { URL_BYTES = 80 };
 
-struct service {
-    struct list node;
-    struct relays *all;
-    struct loop_io io;
-    struct loop_deadline retry; /* after EMFILE, as worker.c does */
-    struct relay_order order;
-};
+static bool leads_out(const struct relay_order *o)
+{
+    return o->kind == RELAY_SERVICE;
+}
 
-struct relays {
-    struct worker *worker;
-    struct jail *jail;
-    struct list services, relays;
-    unsigned count;
-};
+static enum duplex_side side_inside(const struct relay *r)
+{
+    return leads_out(&r->order) ? DUPLEX_CLIENT : DUPLEX_TARGET;
+}
 
-/* The client, who connected, and the target. */
-enum side { CLIENT, TARGET, SIDES };
-
-struct relay {
-    struct list node;
-    struct relays *all;
-    struct relay_order order;
-    struct fetch_address target;
-    struct loop_io io[SIDES];
-    struct loop_deadline late; /* while it connects */
-    struct stream stream[SIDES];
-    struct buf from[SIDES]; /* read there, not yet written to the other side */
-    bool eof[SIDES], shut[SIDES];
-    uint64_t moved[SIDES]; /* bytes that came from there and left to the other side */
-    bool open;
-    int64_t began;
-    char id[ULID_BYTES], url[URL_BYTES];
-};
+static enum duplex_side side_outside(const struct relay *r)
+{
+    return leads_out(&r->order) ? DUPLEX_TARGET : DUPLEX_CLIENT;
+}
 
 /* --- records --- */
 
-static int record(const struct relay *r, enum audit_kind kind, enum reason reason, const char *outcome)
+static const char *detail_of(const struct relay_order *o, enum reason reason)
 {
-    bool out = r->order.kind == RELAY_SERVICE; /* the client is inside */
-    char address[FETCH_ADDRESS_TEXT];
-    struct worker *w = r->all->worker;
-    fetch_address_print(&r->target, address);
-    const struct audit_event ev = {
-        .kind = kind,
-        .id = r->id,
-        .task = r->all->jail->task,
-        .verdict = "allow",
+    if (reason == REASON_UPSTREAM_REFUSED)
+        return leads_out(o) ? "not inspected; nothing listens there on this machine"
+                            : "not inspected; nothing listens on that port in the jail";
+    return leads_out(o) ? "not inspected; a service of this machine" : "not inspected; published to this machine";
+}
+
+static struct audit_event event_of(const struct relays *all, const struct relay_order *o, const char *verdict,
+                                   enum reason reason, char url[URL_BYTES])
+{
+    snprintf(url, URL_BYTES, "tcp://127.0.0.1:%u", leads_out(o) ? o->port : o->host_port);
+    return (struct audit_event){
+        .kind = AUDIT_SERVICE,
+        .task = all->jail->task,
+        .verdict = verdict,
         .reason = reason,
-        .url = slice_str(r->url),
+        .url = slice_str(url),
         .protocol = "tcp",
-        .sent = r->moved[out ? CLIENT : TARGET],
-        .received = r->moved[out ? TARGET : CLIENT],
-        .ns = kind == AUDIT_OPEN ? -1 : clock_mono_ns() - r->began,
-        .upstream_address = address,
-        .upstream_port = r->target.port,
-        .upstream_protocol = "tcp",
-        .begun = true,
-        .detail = out ? "not inspected; a service of this machine" : "not inspected; published to this machine",
-        .outcome = outcome,
+        .ns = -1,
+        .detail = detail_of(o, reason),
     };
-    if (audit_queue(w->audit, &ev, NULL) < 0)
+}
+
+static int queue(struct worker *w, const struct audit_event *ev, struct audit_ticket *ticket)
+{
+    if (audit_queue(w->audit, ev, ticket) < 0)
         return -1;
     w->queued++;
     return 0;
 }
 
+static int record(struct relay *r, enum audit_kind kind, const char *verdict, enum reason reason, const char *outcome)
+{
+    char address[FETCH_ADDRESS_TEXT], url[URL_BYTES];
+    struct audit_event ev = event_of(r->all, &r->order, verdict, reason, url);
+    fetch_address_print(&r->target, address);
+    ev.kind = kind;
+    ev.id = r->id;
+    ev.sent = r->duplex.moved[side_inside(r)];
+    ev.received = r->duplex.moved[side_outside(r)];
+    ev.ns = kind == AUDIT_OPEN ? -1 : clock_mono_ns() - r->began;
+    ev.upstream_address = address;
+    ev.upstream_port = r->target.port;
+    ev.upstream_protocol = "tcp";
+    ev.begun = r->state == RELAY_OPEN;
+    ev.outcome = outcome;
+    client_note(r->client, &ev);
+    return queue(r->all->worker, &ev, kind == AUDIT_OPEN ? &r->ticket : NULL);
+}
+
 /* --- the end of one --- */
 
-static void listen_again(struct relays *all)
+static void reset_on_close(int fd)
 {
-    LIST_FOREACH(it, &all->services)
-    loop_io_want(&LIST_ENTRY(it, struct service, node)->io, LOOP_READ);
+    const struct linger now = {.l_onoff = 1};
+    if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now) < 0) {
+        /* It is closed all the same. */
+    }
+}
+
+static void note_refusal(struct relays *all, const struct relay_order *o, enum reason reason)
+{
+    char url[URL_BYTES];
+    const struct audit_event ev = event_of(all, o, "block", reason, url);
+    if (queue(all->worker, &ev, NULL) < 0) {
+        /* The log cannot be written: its recovery counts what was refused meanwhile. */
+    }
 }
 
 static void forget(struct relay *r)
 {
     struct relays *all = r->all;
+    struct worker *w = all->worker;
     loop_deadline_clear(&r->late);
-    for (enum side s = CLIENT; s < SIDES; s++) {
+    audit_ticket_forget(&r->ticket);
+    client_free(r->client);
+    duplex_clear(&r->duplex);
+    for (enum duplex_side s = DUPLEX_CLIENT; s < DUPLEX_SIDES; s++) {
         loop_io_stop(&r->io[s]);
-        blocks_take(&all->worker->blocks, &r->from[s]);
-        close(r->stream[s].fd);
+        close(r->duplex.stream[s].fd);
     }
     list_remove(&r->node);
     free(r);
-    if (all->count-- == RELAYS_MAX)
-        listen_again(all);
+    task_connection_end(all->task);
+    relays_one_gone(all);
+    worker_conn_gone(w);
 }
 
-static void end(struct relay *r, enum reason reason, const char *outcome)
+static void end(struct relay *r, const char *verdict, enum reason reason, const char *outcome)
 {
-    if (record(r, AUDIT_SERVICE, reason, outcome) < 0)
-        log_error("the end of a connection to %s is not on record", r->url);
+    if (record(r, AUDIT_SERVICE, verdict, reason, outcome) < 0 && r->state == RELAY_OPEN)
+        log_error("the end of a connection to port %u of jail %u is not on record", r->order.port, r->all->jail->id);
     forget(r);
 }
 
-/* With RST to both sides: what was cut must not look whole. */
-static void cut(struct relay *r, enum reason reason)
+void relay_cut(struct relay *r, const char *verdict, enum reason reason)
 {
-    const struct linger now = {.l_onoff = 1};
-    for (enum side s = CLIENT; s < SIDES; s++)
-        if (setsockopt(r->stream[s].fd, SOL_SOCKET, SO_LINGER, &now, sizeof now) < 0) {
-            /* It is not connected: then nobody takes it for whole. */
-        }
-    end(r, reason, "aborted");
+    for (enum duplex_side s = DUPLEX_CLIENT; s < DUPLEX_SIDES; s++)
+        reset_on_close(r->duplex.stream[s].fd);
+    end(r, verdict, reason, "aborted");
 }
 
-/* --- bytes --- */
+/* --- while it is open --- */
 
-static enum side other(enum side s)
+/* A side that has ended, and another that never does, hold two descriptors: not for ever.  While both may still
+ * speak, silence is their own affair. */
+static void watch_time(struct relay *r)
 {
-    return s == CLIENT ? TARGET : CLIENT;
+    const struct duplex *d = &r->duplex;
+    if (r->all->leaving)
+        return;
+    if (d->passed_on[DUPLEX_CLIENT] || d->passed_on[DUPLEX_TARGET])
+        loop_deadline_after(&r->late, snapshot_timeouts(r->all->worker->snapshot)->idle);
+    else
+        loop_deadline_clear(&r->late);
 }
 
-/* -1: the connection there was cut. */
-static int fill(struct relay *r, enum side s)
-{
-    if (r->eof[s] || buf_len(&r->from[s]))
-        return 0;
-    blocks_give(&r->all->worker->blocks, &r->from[s]);
-    ssize_t n = stream_read(&r->stream[s], &r->from[s], READ_BYTES);
-    if (n == TLS_WANT_READ)
-        return 0;
-    r->eof[s] = n == 0;
-    return n < 0 ? -1 : 0;
-}
-
-static int drain(struct relay *r, enum side s)
-{
-    struct stream *to = &r->stream[other(s)];
-    ssize_t n = buf_len(&r->from[s]) ? stream_flush(to, &r->from[s]) : 0;
-    if (n < 0)
-        return -1;
-    r->moved[s] += (uint64_t)n;
-    if (buf_len(&r->from[s]))
-        return 0;
-    blocks_take(&r->all->worker->blocks, &r->from[s]);
-    if (r->eof[s] && !r->shut[s]) {
-        r->shut[s] = true;
-        return shutdown(to->fd, SHUT_WR);
-    }
-    return 0;
-}
-
-static void want(struct relay *r)
-{
-    for (enum side s = CLIENT; s < SIDES; s++) {
-        bool reads = !r->eof[s] && buf_len(&r->from[s]) == 0;
-        loop_io_want(&r->io[s], (reads ? LOOP_READ : 0) | (buf_len(&r->from[other(s)]) ? LOOP_WRITE : 0));
-    }
-}
-
-/* One piece each way: the worker has others to serve. */
 static void move(struct relay *r)
 {
     if (!audit_available(r->all->worker->log)) {
-        cut(r, REASON_AUDIT_UNAVAILABLE);
+        relay_cut(r, "block", REASON_AUDIT_UNAVAILABLE);
         return;
     }
-    for (enum side s = CLIENT; s < SIDES; s++)
-        if (fill(r, s) < 0 || drain(r, s) < 0) {
-            cut(r, REASON_NONE);
-            return;
-        }
-    if (r->shut[CLIENT] && r->shut[TARGET])
-        end(r, REASON_NONE, NULL);
-    else
-        want(r);
+    enum duplex_state state = duplex_move(&r->duplex);
+    bool nobody_hears = r->all->leaving && r->duplex.passed_on[side_inside(r)];
+    if (state == DUPLEX_CUT) {
+        relay_cut(r, "allow", REASON_NONE);
+    } else if (state == DUPLEX_ENDED || nobody_hears) {
+        end(r, "allow", REASON_NONE, NULL);
+    } else {
+        for (enum duplex_side s = DUPLEX_CLIENT; s < DUPLEX_SIDES; s++)
+            loop_io_want(&r->io[s], duplex_wants(&r->duplex, s));
+        watch_time(r);
+    }
+}
+
+void relay_leave(struct relay *r)
+{
+    loop_deadline_after(&r->late, snapshot_timeouts(r->all->worker->snapshot)->shutdown);
+    if (r->state == RELAY_OPEN)
+        move(r);
 }
 
 /* --- its beginning --- */
 
-static int dial(struct relay *r)
+static void on_recorded(struct audit_ticket *t, bool ok)
 {
-    struct sockaddr_storage sa;
-    struct fetch_address to = r->target;
-    int domain = AF_INET6;
-    socklen_t len = sizeof domain;
-    if (getsockopt(r->stream[TARGET].fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
-        return -1;
-    if (domain == AF_INET6 && to.family == AF_INET) { /* a socket of the jail's: ::ffff:127.0.0.1 (ipv6(7)) */
-        static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-        memcpy(to.bytes, mapped, sizeof mapped);
-        memcpy(to.bytes + sizeof mapped, r->target.bytes, 4);
-        to.family = AF_INET6;
+    struct relay *r = CONTAINER_OF(t, struct relay, ticket);
+    if (!ok) {
+        relay_cut(r, "block", REASON_AUDIT_UNAVAILABLE);
+        return;
     }
-    len = fetch_address_to_sockaddr(&to, &sa);
-    loop_io_want(&r->io[TARGET], LOOP_WRITE);
-    return connect(r->stream[TARGET].fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS ? -1 : 0;
+    r->state = RELAY_OPEN;
+    move(r);
 }
 
-/* Servers that listen on `localhost` often mean ::1 alone. */
+static void go_on(struct relay *r)
+{
+    if (r->failure != REASON_NONE)
+        relay_cut(r, "allow", r->failure);
+    else if (record(r, AUDIT_OPEN, "allow", REASON_NONE, NULL) < 0)
+        relay_cut(r, "block", REASON_AUDIT_UNAVAILABLE);
+}
+
+static void on_client_known(void *arg)
+{
+    struct relay *r = arg;
+    if (r->state == RELAY_WAITS)
+        go_on(r);
+}
+
+/* It is connected, or never will be: the record waits for who asked, and the connection for the record. */
+static void dialled(struct relay *r, enum reason failure)
+{
+    r->state = RELAY_WAITS;
+    r->failure = failure;
+    loop_deadline_clear(&r->late);
+    loop_io_want(&r->io[DUPLEX_TARGET], 0);
+    if (!client_is_awaited(r->client))
+        go_on(r);
+}
+
+/* A socket of IPv6 reaches 127.0.0.1 as ::ffff:127.0.0.1 (ipv6(7)). */
+static struct fetch_address as_family(const struct fetch_address *a, int family)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    struct fetch_address ret = *a;
+    if (family == AF_INET6 && a->family == AF_INET) {
+        memcpy(ret.bytes, mapped, sizeof mapped);
+        memcpy(ret.bytes + sizeof mapped, a->bytes, 4);
+        ret.family = AF_INET6;
+    }
+    return ret;
+}
+
+static int dial(struct relay *r, int family)
+{
+    struct sockaddr_storage sa;
+    const struct fetch_address to = as_family(&r->target, family);
+    socklen_t len = fetch_address_to_sockaddr(&to, &sa);
+    loop_io_want(&r->io[DUPLEX_TARGET], LOOP_WRITE);
+    return connect(r->duplex.stream[DUPLEX_TARGET].fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS ? -1
+                                                                                                                 : 0;
+}
+
+static int family_of(int fd)
+{
+    int family = AF_INET;
+    socklen_t len = sizeof family;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) == 0 ? family : AF_INET;
+}
+
+/* Servers listen on ::1, on 127.0.0.1 or on both.  Programs that say `localhost` try them in this order (RFC 6724),
+ * and only in this one can a socket be used twice: once it has tried a mapped address, Linux sends IPv4 from it. */
+static const struct fetch_address loopback6 = {.family = AF_INET6, .bytes = {[15] = 1}},
+                                  loopback4 = {.family = AF_INET, .bytes = {127, 0, 0, 1}};
+
 static bool dial_other_loopback(struct relay *r)
 {
-    if (r->order.kind != RELAY_PUBLISHED || r->target.family == AF_INET6)
+    const struct sockaddr none = {.sa_family = AF_UNSPEC};
+    if (leads_out(&r->order) || r->target.family == AF_INET)
         return false;
-    r->target = (struct fetch_address){.family = AF_INET6, .port = r->order.port, .bytes = {[15] = 1}};
-    return dial(r) == 0;
+    r->target = loopback4;
+    r->target.port = r->order.port;
+    return connect(r->duplex.stream[DUPLEX_TARGET].fd, &none, sizeof none) == 0 && dial(r, AF_INET6) == 0;
 }
 
 static void on_connected(struct relay *r)
 {
     int why = 0;
     socklen_t len = sizeof why;
-    if (getsockopt(r->stream[TARGET].fd, SOL_SOCKET, SO_ERROR, &why, &len) < 0)
+    if (getsockopt(r->duplex.stream[DUPLEX_TARGET].fd, SOL_SOCKET, SO_ERROR, &why, &len) < 0)
         why = errno;
-    if (why == ECONNREFUSED && dial_other_loopback(r))
+    if (why != 0 && dial_other_loopback(r))
         return;
-    if (why != 0) {
-        cut(r, REASON_UPSTREAM_REFUSED);
-        return;
-    }
-    loop_deadline_clear(&r->late);
-    r->open = true;
-    if (record(r, AUDIT_OPEN, REASON_NONE, NULL) < 0)
-        cut(r, REASON_AUDIT_UNAVAILABLE);
-    else
-        move(r);
+    dialled(r, why == 0 ? REASON_NONE : REASON_UPSTREAM_REFUSED);
 }
 
 static void on_ready(struct relay *r)
 {
-    if (r->open)
+    if (r->state == RELAY_OPEN)
         move(r);
-    else
+    else if (r->state == RELAY_DIALS)
         on_connected(r);
 }
 
 static void on_client(struct loop_io *io, int events UNUSED)
 {
-    on_ready(CONTAINER_OF(io, struct relay, io[CLIENT]));
+    on_ready(CONTAINER_OF(io, struct relay, io[DUPLEX_CLIENT]));
 }
 
 static void on_target(struct loop_io *io, int events UNUSED)
 {
-    on_ready(CONTAINER_OF(io, struct relay, io[TARGET]));
+    on_ready(CONTAINER_OF(io, struct relay, io[DUPLEX_TARGET]));
 }
 
 static void on_late(struct loop_deadline *d)
 {
-    cut(CONTAINER_OF(d, struct relay, late), REASON_UPSTREAM_TIMEOUT);
+    struct relay *r = CONTAINER_OF(d, struct relay, late);
+    if (r->state == RELAY_DIALS)
+        dialled(r, REASON_UPSTREAM_TIMEOUT);
+    else
+        relay_cut(r, "allow", REASON_UPSTREAM_TIMEOUT);
 }
 
-/* Takes both descriptors over. */
-static void begin(struct relays *all, const struct relay_order *o, int client, int target)
+/* Who asks from outside is none of the jail's. */
+static void ask_who(struct relay *r)
 {
-    struct relay *r = audit_available(all->worker->log) && all->count < RELAYS_MAX ? calloc(1, sizeof *r) : NULL;
-    if (!r) {
-        close(client);
-        close(target);
-        return;
-    }
+    struct fetch_address local, remote;
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    int fd = r->duplex.stream[DUPLEX_CLIENT].fd;
+    if (leads_out(&r->order) && getpeername(fd, (struct sockaddr *)&sa, &len) == 0 &&
+        fetch_address_from_sockaddr((struct sockaddr *)&sa, len, &local) == 0 && stream_own_address(fd, &remote) == 0)
+        r->client = client_ask(r->all->worker, r->all->ask, &local, &remote, on_client_known, r);
+}
+
+static struct relay *relay_new(struct relays *all, const struct relay_order *o, int client, int target)
+{
+    struct worker *w = all->worker;
+    struct relay *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
     *r = (struct relay){.all = all, .order = *o, .target = o->target, .began = clock_mono_ns()};
-    if (o->kind == RELAY_PUBLISHED)
-        r->target = (struct fetch_address){.family = AF_INET, .port = o->port, .bytes = {127, 0, 0, 1}};
+    r->ticket.written = on_recorded;
     ulid_make(clock_wall_ms(), r->id);
-    snprintf(r->url, sizeof r->url, "tcp://127.0.0.1:%u", o->kind == RELAY_SERVICE ? o->port : o->host_port);
-    r->stream[CLIENT].fd = client;
-    r->stream[TARGET].fd = target;
-    for (enum side s = CLIENT; s < SIDES; s++)
-        r->from[s] = BUF_INIT(BLOCK_BYTES);
-    loop_io_init(&r->io[CLIENT], all->worker->loop, client, on_client);
-    loop_io_init(&r->io[TARGET], all->worker->loop, target, on_target);
-    loop_deadline_init(&r->late, all->worker->loop, on_late);
-    loop_deadline_after(&r->late, snapshot_timeouts(all->worker->snapshot)->connect);
+    duplex_init(&r->duplex, &w->blocks, client, target);
+    loop_io_init(&r->io[DUPLEX_CLIENT], w->loop, client, on_client);
+    loop_io_init(&r->io[DUPLEX_TARGET], w->loop, target, on_target);
+    loop_deadline_init(&r->late, w->loop, on_late);
     list_insert(&all->relays, &r->node);
     all->count++;
-    if (dial(r) < 0)
-        cut(r, REASON_UPSTREAM_REFUSED);
+    w->conn_count++;
+    return r;
 }
 
-/* --- listeners in the jail --- */
-
-static void retry_accept(struct loop_deadline *d)
+static enum reason count_in(struct relays *all)
 {
-    loop_io_want(&CONTAINER_OF(d, struct service, retry)->io, LOOP_READ);
+    const struct proxy_limits *limits = snapshot_limits(all->worker->snapshot);
+    if (all->count >= RELAYS_MAX)
+        return REASON_TOO_MANY_CONNECTIONS;
+    return task_connection_begin(all->task, limits->connections_per_task) ? REASON_NONE : REASON_TOO_MANY_CONNECTIONS;
 }
 
-static void accept_one(struct loop_io *io, int events UNUSED)
+static void start(struct relay *r)
 {
-    struct service *s = CONTAINER_OF(io, struct service, io);
-    const int type = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
-    if (s->all->count == RELAYS_MAX) {
-        loop_io_want(io, 0); /* until one ends */
+    int family = family_of(r->duplex.stream[DUPLEX_TARGET].fd);
+    loop_deadline_after(&r->late, snapshot_timeouts(r->all->worker->snapshot)->connect);
+    if (!leads_out(&r->order)) {
+        r->target = family == AF_INET6 ? loopback6 : loopback4;
+        r->target.port = r->order.port;
+    }
+    ask_who(r);
+    if (dial(r, family) < 0 && !dial_other_loopback(r))
+        dialled(r, REASON_UPSTREAM_REFUSED);
+}
+
+static struct relay *relay_admit(struct relays *all, const struct relay_order *o, int client, int target,
+                                 enum reason *ret_reason)
+{
+    enum reason reason = audit_available(all->worker->log) ? relays_judge(all, o) : REASON_AUDIT_UNAVAILABLE;
+    if (reason == REASON_NONE)
+        reason = count_in(all);
+    struct relay *r = reason == REASON_NONE ? relay_new(all, o, client, target) : NULL;
+    if (!r && reason == REASON_NONE) {
+        task_connection_end(all->task);
+        reason = REASON_OVERLOADED;
+    }
+    *ret_reason = reason;
+    return r;
+}
+
+void relay_begin(struct relays *all, const struct relay_order *o, int client, int target)
+{
+    enum reason reason = REASON_NONE;
+    bool may_note = task_may_note(all->task, clock_mono_ns());
+    struct relay *r = may_note ? relay_admit(all, o, client, target, &reason) : NULL;
+    if (r) {
+        start(r);
         return;
     }
-    AUTO_FD int target = socket(s->order.target.family, type, 0);
-    int client = target < 0 ? -1 : accept4(s->order.from, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (client >= 0) {
-        begin(s->all, &s->order, client, TAKE_FD(target));
-    } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
-        loop_io_want(io, 0);
-        loop_deadline_after(&s->retry, RETRY_NS);
-    }
-}
-
-static void serve(struct relays *all, const struct relay_order *o)
-{
-    struct service *s = calloc(1, sizeof *s);
-    if (!s) {
-        log_error("no memory for a service of jail %u", all->jail->id);
-        close(o->from);
-        return;
-    }
-    s->all = all;
-    s->order = *o;
-    list_insert(&all->services, &s->node);
-    loop_io_init(&s->io, all->worker->loop, o->from, accept_one);
-    loop_deadline_init(&s->retry, all->worker->loop, retry_accept);
-    loop_io_want(&s->io, LOOP_READ);
-}
-
-/* --- all of a jail's --- */
-
-void relay_order_clear(struct relay_order *o)
-{
-    if (o->kind == RELAY_NONE)
-        return;
-    fd_auto_close(&o->from);
-    fd_auto_close(&o->to);
-    o->kind = RELAY_NONE;
-}
-
-struct relays *relays_new(struct worker *w, struct jail *jail)
-{
-    struct relays *all = calloc(1, sizeof *all);
-    if (!all)
-        return NULL;
-    all->worker = w;
-    all->jail = jail;
-    list_init(&all->services);
-    list_init(&all->relays);
-    return all;
-}
-
-void relays_take(struct relays *all, const struct relay_order *o)
-{
-    if (o->kind == RELAY_SERVICE)
-        serve(all, o);
-    else
-        begin(all, o, o->from, o->to);
-}
-
-void relays_stop_listening(struct relays *all)
-{
-    LIST_FOREACH(it, &all->services)
-    {
-        struct service *s = LIST_ENTRY(it, struct service, node);
-        loop_deadline_clear(&s->retry);
-        loop_io_stop(&s->io);
-        close(s->order.from);
-        list_remove(&s->node);
-        free(s);
-    }
-}
-
-void relays_free(struct relays *all)
-{
-    if (!all)
-        return;
-    relays_stop_listening(all);
-    LIST_FOREACH(it, &all->relays)
-    cut(LIST_ENTRY(it, struct relay, node), REASON_NONE);
-    free(all);
+    if (may_note)
+        note_refusal(all, o, reason);
+    reset_on_close(client); /* a refusal must not look like an answer without a word */
+    close(client);
+    close(target);
 }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "proxy/exchange.h"
 #include "proxy/jail.h"
+#include "proxy/relay.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -104,6 +105,7 @@ static void use_snapshot(struct worker *w, struct proxy_snapshot *next)
         request_judge_again(c->exchange, next);
         conn_pump(c);
     }
+    relays_judge_again(w);
 }
 
 static void say_when_drained(struct worker *w)
@@ -199,6 +201,7 @@ static void stop_unrecorded(struct worker *w)
         exchange_refuse(c->exchange, REASON_AUDIT_UNAVAILABLE, "the audit log failed meanwhile");
         conn_pump(c);
     }
+    relays_cut_unrecorded(w);
 }
 
 /* Said once when the log fails and once when it works again: whoever runs exeat must know why it stopped. */
@@ -261,6 +264,7 @@ int worker_init(struct worker *w, const struct proxy_setup *setup, struct tls_ke
     w->inflight = setup->inflight;
     w->snapshot = proxy_snapshot_ref(setup->snapshot);
     list_init(&w->jails);
+    list_init(&w->relays);
     list_init(&w->asking);
     list_init(&w->conns);
     list_init(&w->graveyard);
@@ -327,6 +331,7 @@ static void close_all(struct worker *w)
     record_counts(w);
     while (!list_empty(&w->conns))
         conn_close(LIST_ENTRY(w->conns.next, struct conn, node), true);
+    relays_free_all(w);
     turn_end(w);
 }
 
@@ -340,10 +345,10 @@ void worker_join_and_free(struct worker *w)
         pthread_join(w->thread, NULL);
     }
     w->drained_said = true; /* who stops us need not be told */
-    if (w->audit)
-        close_all(w);
     stop_listeners(w);
     jail_free_ports(w);
+    if (w->audit)
+        close_all(w);
     free(w->listeners);
     certs_free(w->certs);
     fetch_free(w->fetch);

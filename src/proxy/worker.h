@@ -60,6 +60,7 @@ struct worker {
     struct worker_inbox inbox;
 
     struct list jails;     /* jail_port */
+    struct list relays;    /* what is not inspected, a jail each (relay.h) */
     struct list asking;    /* clients that wait for an answer */
     uint64_t asked;        /* questions so far */
     struct list conns;     /* all connections */

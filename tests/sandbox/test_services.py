@@ -2,7 +2,9 @@
 
 import contextlib
 import glob
+import os
 import pathlib
+import pwd
 import shutil
 import socket
 import subprocess
@@ -159,21 +161,22 @@ def postgres():
 def database():
     if not postgres() or not shutil.which("psql"):
         pytest.skip("PostgreSQL is not installed")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="exeat-postgres-"))
-    who = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []} if paths.IS_ROOT else {}
-    if paths.IS_ROOT:
-        import os
-        os.chown(folder, UNPRIVILEGED, UNPRIVILEGED)
-    wrapper = folder / "passwd.so"  # initdb wants to know its user's name: -U gives one
-    del wrapper
-    port = free_port()
-    run = dict(check=True, cwd=folder, capture_output=True, timeout=120, env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}, **who)
-    subprocess.run([postgres() / "initdb", "-D", folder / "data", "-U", "tester", "-A", "trust", "--no-sync", "-E", "UTF8"], **run)
-    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c fsync=off"
-    subprocess.run([postgres() / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", options, "start"],
-                   **{**run, "capture_output": False, "stdout": subprocess.DEVNULL})
+    folder, port = pathlib.Path(tempfile.mkdtemp(prefix="exeat-postgres-")), free_port()
+    owner = {}
+    if paths.IS_ROOT:  # it refuses root, and users whom nobody knows
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        owner = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+    def run(program, *options, output=subprocess.PIPE):
+        subprocess.run([postgres() / program, "-D", folder / "data", *options], check=True, cwd=folder, stdout=output, timeout=120,
+                       env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}, **owner)
+
+    run("initdb", "-U", "tester", "-A", "trust", "--no-sync", "-E", "UTF8")
+    settings = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c fsync=off"
+    run("pg_ctl", "-w", "-l", folder / "log", "-o", settings, "start", output=subprocess.DEVNULL)
     yield port
-    subprocess.run([postgres() / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"], **run)
+    run("pg_ctl", "-m", "immediate", "stop")
     shutil.rmtree(folder, ignore_errors=True)
 
 
