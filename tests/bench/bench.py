@@ -16,8 +16,8 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
-from lib import certs, paths  # noqa: E402
-from lib.exeat import Exeat, processes_below  # noqa: E402
+from lib import certs, paths, processes  # noqa: E402
+from lib.exeat import Exeat  # noqa: E402
 
 NAME = "bench.test"
 
@@ -161,7 +161,7 @@ class Bench:
         self.stack.callback(exeat.stop)
         self.exeat = exeat
         credential = base64.b64encode(f"exeat:{exeat.token('widgets')}".encode()).decode()
-        pids = [exeat.process.pid, *processes_below(exeat.process.pid)]
+        pids = [exeat.process.pid, *processes.below(exeat.process.pid)]
         return pids, ["--to", f"127.0.0.1:{exeat.port}", "--ca", exeat.ca, "--connect", "--credential", credential]
 
     def load(self, arguments, connections, requests=1, seconds=60):

@@ -2,8 +2,10 @@
 
     start(policy=…)  a running exeat with a policy of the test's own; ended and checked when the test ends
     shared           one exeat for the many small cases that need no policy of their own
-    nginx            what real clients talk to        raw, plain   scripted origins: TLS as raw.test, http as plain.test
+    raw, plain       scripted origins: TLS as raw.test, http as plain.test
     namespace        a network with a name server of the test's own
+
+and those of lib/harness.py.
 """
 
 import pathlib
@@ -13,8 +15,10 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from lib import certs, dns, exeat, nginx as nginx_module, origin, paths  # noqa: E402
+from lib import dns, exeat, nginx as nginx_module, origin  # noqa: E402
 from lib.namespace import PUBLIC, Namespace  # noqa: E402
+
+pytest_plugins = ["lib.harness"]
 
 POLICY = """\
 exeat: 1
@@ -64,23 +68,6 @@ deny:
 
 
 @pytest.fixture(scope="session")
-def scratch(tmp_path_factory):
-    return tmp_path_factory.mktemp("e2e")
-
-
-@pytest.fixture(scope="session")
-def origin_ca(scratch):
-    return certs.TestCA(scratch / "origin-ca")
-
-
-@pytest.fixture(scope="session")
-def nginx(scratch, origin_ca):
-    server = nginx_module.Nginx(scratch / "nginx", origin_ca)
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
 def raw_origin(origin_ca):
     server = origin.Origin(origin_ca.issue("raw.test", "second.test", "*.raw.test"))
     yield server
@@ -94,13 +81,6 @@ def raw(raw_origin):
     raw_origin.delay_handshake = 0
     raw_origin.forget()
     return raw_origin
-
-
-@pytest.fixture(scope="session")
-def plain_origin():
-    server = origin.Origin()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
@@ -188,18 +168,3 @@ def public(namespace, origin_ca):
     server = origin.Origin(origin_ca.issue("public.test", "*.public.test"), namespace.listen(PUBLIC, 443))
     yield server
     server.stop()
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if paths.SANITIZED and item.get_closest_marker("plain_build"):
-            item.add_marker(pytest.mark.skip(reason="sizes and speeds are judged on the plain build"))
-        if not paths.IS_ROOT and item.get_closest_marker("root"):
-            item.add_marker(pytest.mark.skip(reason="needs root"))
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "plain_build: judges sizes or speeds; not under a sanitizer")
-    config.addinivalue_line("markers", "root: needs root")
-    if not paths.EXEAT.exists():
-        raise pytest.UsageError(f"{paths.EXEAT} is missing: run make first, or set EXEAT_BINDIR")

@@ -9,9 +9,8 @@ import time
 
 import pytest
 
-from lib import paths
+from lib import paths, processes
 from lib.certs import openssl
-from lib.exeat import processes_below
 from lib.namespace import PUBLIC
 
 PROJECT = """\
@@ -118,7 +117,7 @@ def test_run_with_a_broken_policy_starts_nothing(run, project):
 
 def test_run_passes_a_signal_on_and_leaves_nothing_behind(run, tmp_path):
     process = run("sleep", "60", start=True)
-    family = paths.wait_until(lambda: "sleep" in (found := processes_below(process.pid)).values() and found, "the command runs")
+    family = paths.wait_until(lambda: "sleep" in (found := processes.below(process.pid)).values() and found, "the command runs")
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 128 + signal.SIGTERM
     process.communicate()

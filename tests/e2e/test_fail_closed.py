@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import POLICY
-from lib import paths
+from lib import paths, processes
 from lib.client import NoResponse
 
 BAD_POLICIES = {
@@ -167,18 +167,13 @@ def test_without_the_keeper_new_names_are_503_and_known_ones_go_on(start, raw):
         stream.close()
         if response.status == 503:
             seen = response
-        elif response.status == 200 and "keeper" in processes(exeat):
+        elif response.status == 200 and "keeper" in processes.below(exeat.process.pid).values():
             break  # it is back already: that is also right
     if seen:
         assert seen.reason == "keeper-unavailable"
         assert exeat.records("connect")[-1]["reason"] == "keeper-unavailable"
     assert raw.hellos.count("second.test") == 0
     assert seen or paths.wait_until(lambda: client.get("https://second.test/").status == 200, "the keeper is back")
-
-
-def processes(exeat):
-    from lib.exeat import processes_below
-    return processes_below(exeat.process.pid).values()
 
 
 def test_a_keeper_that_hangs_holds_up_new_names_only(start, raw):
@@ -295,8 +290,7 @@ def test_everything_killed_in_mid_request_is_on_record_at_the_next_start(start, 
     family = dict(exeat.family)
     os.kill(exeat.process.pid, signal.SIGKILL)
     exeat.process.wait()
-    from lib.exeat import is_alive
-    paths.wait_until(lambda: not any(is_alive(pid) for pid in family), f"the roles are gone with it: {family}", 5)
+    paths.wait_until(lambda: not any(processes.is_alive(pid) for pid in family), f"the roles are gone with it: {family}", 5)
     exeat.verify()
     exeat.stderr_path.write_text("")
     exeat.start()

@@ -44,7 +44,7 @@ def connect(family, address, data=b"probe"):
 def child(seconds=30):
     "A process of the same user, not a relative that may trace by right."
     p = subprocess.Popen(["sleep", str(seconds)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    atexit.register(p.kill)
+    atexit.register(os.kill, p.pid, signal.SIGKILL)  # p.kill() takes one that is traced for one that has ended
     time.sleep(0.1)  # until it has become sleep
     return p
 

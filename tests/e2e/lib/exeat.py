@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from . import paths
+from . import paths, processes
 from .client import Client
 
 TOKEN = "s3cret-widgets"
@@ -29,34 +29,6 @@ upstream:
 tasks:
 {tasks}
 """
-
-
-def processes_below(pid):
-    """pid → name of every living descendant."""
-    parents = {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            text = pathlib.Path("/proc", entry, "stat").read_text()
-            name, rest = text[text.index("(") + 1:text.rindex(")")], text[text.rindex(")") + 2:].split()
-            if rest[0] != "Z":
-                parents[int(entry)] = (int(rest[1]), name)
-    found, grew = {}, True
-    while grew:
-        grew = False
-        for child, (parent, name) in parents.items():
-            if child not in found and (parent == pid or parent in found):
-                found[child] = name
-                grew = True
-    return found
-
-
-def is_alive(pid):
-    with contextlib.suppress(OSError):
-        text = pathlib.Path("/proc", str(pid), "stat").read_text()
-        return text[text.rindex(")") + 2] != "Z"
-    return False
 
 
 class Exeat:
@@ -133,7 +105,7 @@ class Exeat:
     def start(self, preexec=None, env=None):
         self.spawn(preexec, env)
         self.port = paths.wait_until(self._ready_port, f"exeat proxy is ready\n{self.stderr()}", 30)
-        self.family = processes_below(self.process.pid)
+        self.family = processes.below(self.process.pid)
         return self
 
     def _ready_port(self):
@@ -153,8 +125,8 @@ class Exeat:
 
     def pid_of(self, role):
         """The process id of keeper or proxy."""
-        found = [p for p, name in processes_below(self.process.pid).items() if name == role]
-        assert len(found) == 1, f"{role}: {processes_below(self.process.pid)}"
+        found = [p for p, name in processes.below(self.process.pid).items() if name == role]
+        assert len(found) == 1, f"{role}: {processes.below(self.process.pid)}"
         return found[0]
 
     def reload(self, policy=None, task="widgets", config=None):
@@ -178,7 +150,7 @@ class Exeat:
         """SIGTERM: the proxy ends, cleanly, and so does all that it started."""
         if not self.process:
             return
-        family = {**getattr(self, "family", {}), **processes_below(self.process.pid)}
+        family = {**getattr(self, "family", {}), **processes.below(self.process.pid)}
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
         try:
@@ -192,7 +164,7 @@ class Exeat:
         end = time.monotonic() + 2
         left = family
         while left and time.monotonic() < end:
-            left = {pid: name for pid, name in family.items() if is_alive(pid)}
+            left = {pid: name for pid, name in family.items() if processes.is_alive(pid)}
             time.sleep(0.01 if left else 0)
         for pid in left:
             with contextlib.suppress(ProcessLookupError):

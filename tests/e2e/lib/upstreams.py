@@ -134,6 +134,7 @@ pid_filename {folder}/squid.pid
 cache_log {folder}/cache.log
 access_log stdio:{folder}/access.log
 cache_mem 8 MB
+pinger_enable off
 cache deny all
 coredump_dir {folder}
 hosts_file {folder}/hosts
