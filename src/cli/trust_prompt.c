@@ -37,7 +37,8 @@ static int list_change(void *arg, const struct diff_change *c)
 {
     struct listing *l = arg;
     l->count++;
-    if (buf_append(l->out, SLICE("  ")) < 0 || diff_line(c, l->out) < 0 || buf_append(l->out, SLICE("\n")) < 0)
+    if (buf_append(l->out, c->opens ? SLICE("! ") : SLICE("  ")) < 0 || diff_line(c, l->out) < 0 ||
+        buf_append(l->out, SLICE("\n")) < 0)
         return -1;
     return c->kind == DIFF_NEW ? diff_rule(c->after, l->out) : 0;
 }
@@ -45,7 +46,7 @@ static int list_change(void *arg, const struct diff_change *c)
 static int describe_change(const struct policy *old, const struct policy *new, const char *time, struct buf *out)
 {
     struct listing l = {.out = out};
-    if (buf_printf(out, "changed since it was trusted at %s:\n", time) < 0 ||
+    if (buf_printf(out, "changed since it was trusted at %s (\"!\": opens more than before):\n", time) < 0 ||
         policy_diff(old, new, list_change, &l) < 0)
         return -1;
     if (l.count == 0 && buf_append(out, SLICE("  nothing in what it allows or denies\n")) < 0)

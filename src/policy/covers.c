@@ -51,6 +51,15 @@ static bool covers_part(const struct policy_rule *wide, const struct policy_rule
     return conds[p]->covers ? conds[p]->covers(w, n) : shown_alike(p, w, n);
 }
 
+bool policy_rule_covers_part(const struct policy_rule *wide, const struct policy_rule *narrow, enum policy_part p)
+{
+    if (p == PART_HOST)
+        return cond_host_of(narrow)->count == 0 || covers_hosts(wide, narrow);
+    if (wide->cond[p] && narrow->cond[p] && shown_alike(p, wide->cond[p], narrow->cond[p]))
+        return true;
+    return covers_part(wide, narrow, p);
+}
+
 bool policy_rule_covers(const struct policy_rule *wide, const struct policy_rule *narrow)
 {
     bool opaque = wide->passthrough || narrow->passthrough;

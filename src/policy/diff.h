@@ -2,7 +2,8 @@
  * to trust a changed one, and for what a reload says.  Pure.
  *
  * Rules are the same where they ask for the same, whatever their names, lines and order; a rule of the same
- * kind, file and name that asks for something else has changed; the others are new or gone. */
+ * kind, file and name that asks for something else has changed; the others are new or gone.  Their order is told where
+ * it decides which one is charged, or whether a connection is inspected. */
 #pragma once
 #include "base/buf.h"
 #include "policy/policy.h"
@@ -15,7 +16,8 @@ struct diff_change {
     const struct policy_rule *before, *after; /* NULL where there is none; both: the policy as a whole */
     const char *what;                         /* of a change: "methods", "limits"; else NULL */
     const char *from, *to;                    /* of a change, as `policy show` prints them */
-    bool drops; /* a deny rule has gone or has changed, or an allow rule no longer asks for something */
+    bool opens; /* more may leave, or more of this machine may be reached, than before; also where that is unclear */
+    bool drops; /* besides, it is a deny rule that forbids less, or a condition that has gone */
     bool jail;  /* of files, environment, services, …: in force from the next run on */
 };
 

@@ -62,8 +62,9 @@ MUST_USE int jail_show_service(const struct policy_forward *f, struct buf *out);
 MUST_USE int jail_show_published(const struct policy_forward *f, struct buf *out);
 
 /* What differs, key by key: `key` is "files.read", the texts are as jail_show has them; of variables that are set
- * only names and whether a value is another one.  -1 without memory, or what `report` refused. */
+ * only names and whether a value is another one.  `opens`: `after` lets the jail reach or keep more.  -1 without
+ * memory, or what `report` refused. */
 enum { JAIL_TEXT_BYTES = 1 << 20 };
-typedef int jail_report(void *arg, const char *key, const char *from, const char *to);
+typedef int jail_report(void *arg, const char *key, const char *from, const char *to, bool opens);
 MUST_USE int jail_diff(const struct policy_jail *before, const struct policy_jail *after, jail_report *report,
                        void *arg);

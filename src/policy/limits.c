@@ -131,6 +131,26 @@ void limits_narrow(struct policy_limits *to, const struct policy_limits *by)
 
 enum { TEXT_BYTES = 64 };
 
+/* 3 an hour are no more than 3 a minute: what is limited in a longer window (enum limit_window: before it) is so in
+ * each shorter one. */
+static bool raised(const struct policy_limit before[LIMIT_WINDOWS], const struct policy_limit after[LIMIT_WINDOWS])
+{
+    uint64_t least = UINT64_MAX;
+    for (enum limit_window w = 0; w < LIMIT_WINDOWS; w++) {
+        if (after[w].written && after[w].amount < least)
+            least = after[w].amount;
+        if (before[w].written && least > before[w].amount)
+            return true;
+    }
+    return false;
+}
+
+bool limits_raised(const struct policy_limits *before, const struct policy_limits *after)
+{
+    bool longer = before->idle_ns && (!after->idle_ns || after->idle_ns > before->idle_ns);
+    return raised(before->upload, after->upload) || raised(before->requests, after->requests) || longer;
+}
+
 static void print_limit(const struct policy_limit *l, enum limit_window w, bool bytes, char ret[TEXT_BYTES])
 {
     char size[SCHEMA_SIZE_BYTES];

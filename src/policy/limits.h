@@ -37,6 +37,8 @@ const struct policy_limits *policy_rule_limits(const struct policy_rule *r);
 bool limits_any(const struct policy_limit of[LIMIT_WINDOWS]); /* whether a window is written */
 /* The smaller of both into *to. */
 void limits_narrow(struct policy_limits *to, const struct policy_limits *by);
+/* Whether `after` lets more through in any window, or waits longer; where nothing is written there is no limit. */
+bool limits_raised(const struct policy_limits *before, const struct policy_limits *after);
 schema_read limits_read; /* struct policy_limits */
 /* "upload 1MiB/day, requests 30/min, idle 5min"; nothing where none is written. */
 MUST_USE int limits_show(const struct policy_limits *l, struct buf *out);

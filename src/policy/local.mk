@@ -17,6 +17,8 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/covers.h \
 	%D%/diff.c \
 	%D%/diff.h \
+	%D%/diff_things.c \
+	%D%/diff_things.h \
 	%D%/escapes.c \
 	%D%/escapes.h \
 	%D%/expires.c \

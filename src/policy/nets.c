@@ -57,6 +57,27 @@ int nets_show(const struct policy_nets *nets, struct buf *out)
     return 0;
 }
 
+static bool holds(const struct policy_net *wide, const struct policy_net *narrow)
+{
+    size_t whole = wide->prefix / 8, bits = wide->prefix % 8;
+    if (wide->family != narrow->family || wide->prefix > narrow->prefix ||
+        memcmp(wide->bytes, narrow->bytes, whole) != 0)
+        return false;
+    return bits == 0 || (wide->bytes[whole] ^ narrow->bytes[whole]) >> (8 - bits) == 0;
+}
+
+bool nets_within(const struct policy_nets *narrow, const struct policy_nets *wide)
+{
+    for (size_t i = 0; i < narrow->count; i++) {
+        bool found = false;
+        for (size_t k = 0; k < wide->count && !found; k++)
+            found = holds(&wide->at[k], &narrow->at[i]);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
 void nets_json(const struct policy_nets *nets, struct json *j)
 {
     char text[TEXT_BYTES];

@@ -21,4 +21,6 @@ const struct policy_net *policy_rule_addresses(const struct policy_rule *r, size
 schema_read nets_read; /* struct policy_nets */
 /* "10.1.0.0/16, fd00::/8" */
 MUST_USE int nets_show(const struct policy_nets *nets, struct buf *out);
+/* Whether each address of `narrow` lies in `wide`; false also where only several networks together hold it. */
+bool nets_within(const struct policy_nets *narrow, const struct policy_nets *wide);
 void nets_json(const struct policy_nets *nets, struct json *j); /* a list of texts */

@@ -131,27 +131,27 @@ def test_the_question_shows_what_has_changed(project):
     assert 'new: allow "post anything"' in shown and "path: /issues -> /issues/**" in shown, shown
 
 
-JAIL_CHANGES = [("files: {read: [~/.ssh]}", "files.read of the policy: none -> ~/.ssh"),
-                ("files: {write: [.github/]}", "files.write of the policy: the project -> .github/"),
-                ("files: {agent: claude}", "files.agent of the policy: none -> claude"),
-                ("environment: {keep: [GITHUB_TOKEN]}", "environment.keep of the policy: none -> GITHUB_TOKEN"),
-                ("environment: {set: {PAGER: less}}", "environment.set of the policy: none -> PAGER"),
-                ("services: [127.0.0.1:5432]", "services of the policy: none -> 127.0.0.1:5432"),
-                ("publish: [3000]", "publish of the policy: none -> 3000"),
-                ("cache: none", "cache of the policy: private -> none"),
-                ("network: explicit", "network of the policy: capture -> explicit"),
-                ("jail: {debug: true}", "jail.debug of the policy: false -> true"),
-                ("mode: monitor", "mode of the policy: enforce -> monitor"),
-                ("expires: 2099-01-01", "expires of the policy: never -> 2099-01-01"),
-                ("limits: {requests: 30/min}", "limits of the policy: none -> requests 30/min")]
+JAIL_CHANGES = [("files: {read: [~/.ssh]}", "files.read of the policy: none -> ~/.ssh", "!"),
+                ("files: {write: [.github/]}", "files.write of the policy: the project -> .github/", " "),
+                ("files: {agent: claude}", "files.agent of the policy: none -> claude", "!"),
+                ("environment: {keep: [GITHUB_TOKEN]}", "environment.keep of the policy: none -> GITHUB_TOKEN", "!"),
+                ("environment: {set: {PAGER: less}}", "environment.set of the policy: none -> PAGER", "!"),
+                ("services: [127.0.0.1:5432]", "services of the policy: none -> 127.0.0.1:5432", "!"),
+                ("publish: [3000]", "publish of the policy: none -> 3000", "!"),
+                ("cache: none", "cache of the policy: private -> none", " "),
+                ("network: explicit", "network of the policy: capture -> explicit", " "),
+                ("jail: {debug: true}", "jail.debug of the policy: false -> true", "!"),
+                ("mode: monitor", "mode of the policy: enforce -> monitor", "!"),
+                ("expires: 2099-01-01", "expires of the policy: never -> 2099-01-01", " "),
+                ("limits: {requests: 30/min}", "limits of the policy: none -> requests 30/min", " ")]
 
 
-@pytest.mark.parametrize("key, line", JAIL_CHANGES, ids=[key for key, _ in JAIL_CHANGES])
-def test_what_a_changed_policy_opens_on_this_machine_stands_in_the_question(project, key, line):
+@pytest.mark.parametrize("key, line, mark", JAIL_CHANGES, ids=[key for key, *_ in JAIL_CHANGES])
+def test_what_a_changed_policy_opens_on_this_machine_stands_in_the_question(project, key, line, mark):
     project.exeat("trust")
     project.policy.write_text(POLICY.replace("allow:", key + "\nallow:"))
     shown, code = project.ask(b"n\n")
-    assert code == 125 and "changed: " + line in shown and "nothing in what it allows" not in shown, shown
+    assert code == 125 and f"{mark} changed: {line}" in shown and "nothing in what it allows" not in shown, shown
     assert line in project.exeat("trust").stdout
     project.policy.write_text(POLICY)
     shown, _ = project.ask(b"n\n")

@@ -32,6 +32,7 @@ UNIT_TESTS = \
 	%D%/test_policy_errors \
 	%D%/test_policy_globs \
 	%D%/test_policy_lint \
+	%D%/test_policy_opens \
 	%D%/test_policy_keys \
 	%D%/test_policy_snapshot \
 	%D%/test_proxy_blockpage \
