@@ -1,5 +1,7 @@
 #include "app/state.h"
 
+#include "app/folders.h"
+
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,4 +32,10 @@ int state_path(const char *below, char ret[STATE_PATH_BYTES], struct err *e)
         return err_set(e, "the path of the state folder is too long");
     snprintf(ret, STATE_PATH_BYTES, "%s", path);
     return 0;
+}
+
+int state_make(const char *folder, struct err *e)
+{
+    return folders_make(folder, e) < 0 ? err_wrap(e, "exeat's state (XDG_STATE_HOME names another place)")
+                                       : 0;
 }

@@ -1,6 +1,5 @@
 #include "app/trust.h"
 
-#include "app/folders.h"
 #include "app/state.h"
 #include "base/crypto.h"
 #include "base/io.h"
@@ -193,7 +192,7 @@ int trust_write(const char *path, const struct files_given *files, size_t count,
     AUTO_BUF text = BUF_INIT(RECORD_BYTES);
     clock_rfc3339(clock_wall_ms(), time);
     if (trust_print(path, time, files, count, &text, e) < 0 || folder_path(folder, e) < 0 ||
-        folders_make(folder, e) < 0 || record_path(path, record, e) < 0)
+        state_make(folder, e) < 0 || record_path(path, record, e) < 0)
         return -1;
     return io_replace_file(record, buf_slice(&text), 0600, e);
 }

@@ -18,6 +18,7 @@ int log_record_parse(struct slice line, struct log_record *ret)
         return -1;
     }
     const json_t *rule = json_object_get(root, "rule"), *nearest = json_object_get(root, "nearest");
+    const json_t *client = json_object_get(root, "client");
     const json_t *ms = json_object_get(root, "ms");
     json_int_t status = json_integer_value(json_object_get(root, "status"));
     *ret = (struct log_record){
@@ -41,7 +42,9 @@ int log_record_parse(struct slice line, struct log_record *ret)
         .nearest = text(nearest, "name"),
         .nearest_file = text(nearest, "file"),
         .nearest_line = json_integer_value(json_object_get(nearest, "line")),
-        .client_address = text(json_object_get(root, "client"), "address"),
+        .client_address = text(client, "address"),
+        .client_exe = text(client, "exe"),
+        .client_pid = json_integer_value(json_object_get(client, "pid")),
         .upstream_address = text(json_object_get(root, "upstream"), "address"),
         .sent = json_integer_value(json_object_get(root, "sent")),
         .received = json_integer_value(json_object_get(root, "received")),
@@ -73,6 +76,19 @@ int log_record_seal(const struct log_record *r, struct seal *ret)
     s.seq = (uint64_t)seq;
     s.time_ms = json_integer_value(json_object_get(o, "time_ms"));
     *ret = s;
+    return 0;
+}
+
+int log_record_args(const struct log_record *r, struct buf *out)
+{
+    const json_t *all = json_object_get(json_object_get(r->root, "client"), "args"), *one;
+    size_t i;
+    json_array_foreach(all, i, one)
+    {
+        if ((i && buf_append(out, SLICE(" ")) < 0) ||
+            buf_append(out, slice_of(json_string_value(one), json_string_length(one))) < 0)
+            return -1;
+    }
     return 0;
 }
 

@@ -12,11 +12,14 @@
 #include "cli/options.h"
 #include "cli/project.h"
 #include "config/schema.h"
+#include "fetch/guard.h"
 #include "http/fields.h"
 #include "policy/explain.h"
+#include "policy/nets.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { OUTPUT_BYTES = 512 << 10, LINE_BYTES = CAP_TARGET_BYTES + CAP_METHOD_BYTES + 16 };
@@ -141,6 +144,35 @@ static int write_suggestion(const struct judgement *r, struct buf *out)
     return buf_append(out, t->path);
 }
 
+/* Why a literal address is not dialled although a rule allows it; NULL: it is. */
+static const char *forbidden_address(const struct judgement *r)
+{
+    const struct http_authority *a = &r->target.authority;
+    size_t permitted = 0;
+    if (r->verdict.kind != VERDICT_ALLOW || a->kind == HTTP_HOST_NAME)
+        return NULL;
+    struct fetch_address to = {.family = a->kind == HTTP_HOST_IPV6 ? AF_INET6 : AF_INET, .port = a->port};
+    memcpy(to.bytes, a->address, sizeof to.bytes);
+    const char *why = guard_forbids(&to, NULL);
+    if (why && r->verdict.rule && !guard_is_final(why))
+        policy_rule_addresses(r->verdict.rule, &permitted);
+    return permitted ? NULL : why;
+}
+
+/* The verdict stops short of addresses, since names have theirs only once they are looked up. */
+static int write_guarded(const struct judgement *r, struct buf *out)
+{
+    const struct http_authority *a = &r->target.authority;
+    const char *why = forbidden_address(r);
+    if (!why)
+        return 0;
+    if (guard_is_final(why))
+        return buf_printf(out, "\nbut it is never connected to: %s", why);
+    return buf_printf(
+        out, "\nbut it is not connected to (%s: %s): that needs `addresses: [\"%.*s/%d\"]` in the rule",
+        reason_id(REASON_ADDRESS_BLOCKED), why, SLICE_FMT(a->host), a->kind == HTTP_HOST_IPV6 ? 128 : 32);
+}
+
 static int explain(const struct check *c, const struct judgement *r, struct buf *out)
 {
     struct request_facts facts = c->judging.facts;
@@ -149,7 +181,7 @@ static int explain(const struct check *c, const struct judgement *r, struct buf 
         return buf_printf(out, "%s\n%s", reason_sentence(r->verdict.reason), r->detail ? r->detail : "");
     if (explain_person(&r->target, &facts, &r->verdict, out) < 0)
         return -1;
-    return r->verdict.reason == REASON_NONE ? 0 : write_suggestion(r, out);
+    return r->verdict.reason == REASON_NONE ? write_guarded(r, out) : write_suggestion(r, out);
 }
 
 static int write_text(const struct check *c, const struct judgement *r, struct buf *out)

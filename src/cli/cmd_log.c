@@ -25,12 +25,16 @@ enum { LAST_MAX = 100000, FOLLOW_SHOWS = 10, FOLLOW_MS = 100, LINE_BYTES = 16 <<
 
 struct log_options {
     const char *config, *log, *task, *verdict, *kind, *lines, *since, *head, *seal_key;
-    bool follow, verify, json;
+    bool all, ids, follow, verify, json;
 };
 
 static const struct option_row rows[] = {
     OPTION_TEXT(struct log_options, config, "config", "FILE", "the log of the proxy with this configuration"),
     OPTION_TEXT(struct log_options, log, "log", "FILE|DIR", "this log, or the newest one in a folder"),
+    OPTION_FLAG(struct log_options, all, "all",
+                "of all runs, or all logs of the folder, not of the newest alone"),
+    OPTION_FLAG(struct log_options, ids, "ids",
+                "each line begins with the record's ID, which `exeat why` takes"),
     OPTION_FLAG(struct log_options, follow, "follow", "go on as records come (also -f)"),
     OPTION_TEXT(struct log_options, lines, "lines", "N", "only the last N that fit (also -n N)"),
     OPTION_TEXT(struct log_options, task, "task", "NAME", "only records of this task"),
@@ -48,10 +52,12 @@ static const struct option_row rows[] = {
 };
 
 static const struct option_usage usage = {
-    .synopsis = "exeat log [OPTION]...\n       exeat log --verify [--head SEQ:HASH] [--seal-key HEX] [OPTION]...",
+    .synopsis =
+        "exeat log [OPTION]...\n       exeat log --verify [--head SEQ:HASH] [--seal-key HEX] [OPTION]...",
     .about =
         "Prints the records of the audit log, oldest first, times in UTC. Without --config or --log: of the\n"
-        "newest run of this user ($XDG_STATE_HOME/exeat/audit). Needs no running proxy.\n\n"
+        "newest run of this user ($XDG_STATE_HOME/exeat/audit). Needs no running proxy.\n"
+        "All that was blocked since yesterday: exeat log --all --verdict block --since 1d\n\n"
         "--verify walks the whole chain, rotated files too (with a folder: every log in it). It finds records\n"
         "that were edited, taken out or moved; a tail that was cut off, or a change to the very last record,\n"
         "only with --head, the last number and hash noted elsewhere. It checks the keeper's seals, and says from\n"
@@ -124,7 +130,8 @@ static int parse_since(const char *text, char ret[CLOCK_RFC3339_BYTES])
         return 0;
     }
     if (!is_time(s))
-        return options_wrong("log", "--since: not a time: %s", text);
+        return options_wrong("log", "--since: not a time: %s; write 2026-11-21, 2026-11-21T08:00:00Z, or 2h",
+                             text);
     size_t len = s.ptr[s.len - 1] == 'Z' ? s.len - 1 : s.len;
     memcpy(ret, s.ptr, len);
     ret[len] = '\0';
@@ -234,6 +241,7 @@ static int show_init(struct show *s, const struct log_options *o, const struct f
     bool terminal = isatty(STDOUT_FILENO) == 1;
     const char *no_color = getenv("NO_COLOR"), *kind = getenv("TERM");
     *s = (struct show){.filter = *filter, .json = o->json, .line = BUF_INIT(LINE_BYTES)};
+    s->style.ids = o->ids;
     s->style.color = terminal && !(no_color && *no_color) && !(kind && strcmp(kind, "dumb") == 0);
     s->style.width = terminal ? terminal_width() : 0;
     s->ring.size = (size_t)s->filter.last;
@@ -280,7 +288,8 @@ static int read_on(struct log_reader *r, struct show *s, struct err *e)
 static int show_log(struct log_reader *r, struct show *s, bool follow, struct err *e)
 {
     int result = read_on(r, s, e);
-    ring_flush(&s->ring);
+    if (follow)
+        ring_flush(&s->ring);
     while (follow && result == 0 && fflush(stdout) == 0 && !ferror(stdout)) {
         const struct timespec pause = {.tv_nsec = FOLLOW_MS * 1000000L};
         nanosleep(&pause, NULL);
@@ -289,16 +298,24 @@ static int show_log(struct log_reader *r, struct show *s, bool follow, struct er
     return result;
 }
 
+static int show_logs(const struct log_options *o, const struct logs *logs, struct show *s, struct err *e)
+{
+    for (size_t i = o->all ? 0 : logs->count - 1; i < logs->count; i++) {
+        AUTO(log_reader) *r = NULL;
+        if (log_reader_open(logs->paths[i], &r, e) < 0 || show_log(r, s, o->follow, e) < 0)
+            return -1;
+    }
+    ring_flush(&s->ring);
+    return 0;
+}
+
 static int run_show(const struct log_options *o, const struct filter *filter, const struct logs *logs,
                     struct err *e)
 {
     struct show s;
-    AUTO(log_reader) *r = NULL;
     if (show_init(&s, o, filter) != 0)
         return EXIT_ERROR;
-    int result = log_reader_open(logs->paths[logs->count - 1], &r, e);
-    if (result == 0)
-        result = show_log(r, &s, o->follow, e);
+    int result = show_logs(o, logs, &s, e);
     ring_flush(&s.ring);
     buf_free(&s.line);
     if (result < 0) {
@@ -428,7 +445,8 @@ static int run_verify(const struct log_options *o, const struct logs *logs, stru
     for (size_t i = 0; i < logs->count; i++) {
         AUTO(log_reader) *r = NULL;
         struct log_verdict v;
-        if (log_reader_open(logs->paths[i], &r, e) < 0 || log_verify(r, head.seq, head.hash, &keys, &v, e) < 0) {
+        if (log_reader_open(logs->paths[i], &r, e) < 0 ||
+            log_verify(r, head.seq, head.hash, &keys, &v, e) < 0) {
             fprintf(stderr, "exeat log: %s\n", e->text);
             worst = EXIT_ERROR;
             continue;
@@ -443,6 +461,8 @@ static int check_options(const struct log_options *o)
 {
     if (o->config && o->log)
         return options_wrong("log", "--config and --log each name a log: write one of them");
+    if (o->all && o->follow)
+        return options_wrong("log", "--follow goes on with one log: it takes no --all");
     if ((o->head || o->seal_key) && !o->verify)
         return options_wrong("log", "--%s belongs to --verify", o->head ? "head" : "seal-key");
     if (o->verify && (o->follow || o->task || o->verdict || o->kind || o->since || o->lines))

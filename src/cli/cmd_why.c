@@ -12,7 +12,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { TEXT_BYTES = 16 << 10, TEXT_CHARS = 400 };
+enum { TEXT_BYTES = 64 << 10, TEXT_CHARS = 400 };
 
 struct why_options {
     const char *config, *log;
@@ -20,24 +20,26 @@ struct why_options {
 };
 
 static const struct option_row rows[] = {
-    OPTION_TEXT(struct why_options, config, "config", "FILE", "look in the log of the proxy with this configuration"),
+    OPTION_TEXT(struct why_options, config, "config", "FILE",
+                "look in the log of the proxy with this configuration"),
     OPTION_TEXT(struct why_options, log, "log", "FILE|DIR", "look in this log, or in all of a folder"),
     OPTION_FLAG(struct why_options, json, "json", "the record as it stands in the log"),
 };
 
 static const struct option_usage usage = {
     .synopsis = "exeat why [OPTION]... ID",
-    .about = "Explains one decision: what was asked, what was decided, by which rule, and what to do. ID stands in\n"
-             "the answer that the program got and in the log. Without --config or --log: of all runs of this user.\n"
-             "Exit status: 0 found, 1 not found, 2 error.",
+    .about =
+        "Explains one decision: what was asked, what was decided, by which rule, and what to do. ID stands in\n"
+        "the answer that the program got and in the log. Without --config or --log: of all runs of this user.\n"
+        "Exit status: 0 found, 1 not found, 2 error.",
     .rows = rows,
     .count = ARRAY_LEN(rows),
 };
 
 /* --- finding it --- */
 
-/* 1 with the last record of that id in *ret_line (`open` records come before the one that tells the end), 0, or
- * -1 where the log cannot be read. */
+/* 1 with the last record of that id in *ret_line (`open` records come before the one that tells the end), 0,
+ * or -1 where the log cannot be read. */
 static int find_in(const char *path, struct slice id, struct buf *ret_line, struct err *e)
 {
     AUTO(log_reader) *r = NULL;
@@ -105,8 +107,9 @@ static int put_head(struct buf *out, const struct log_record *r)
         return -1;
     if (r->would.ptr && buf_append(out, SLICE(" (mode monitor: enforce would block)")) < 0)
         return -1;
-    if (r->url.ptr && (buf_append(out, SLICE(": ")) < 0 || printable_append(out, r->method, TEXT_CHARS, &columns) < 0 ||
-                       buf_append(out, SLICE(" ")) < 0 || printable_url(out, r->url, SIZE_MAX, stopped, &columns) < 0))
+    if (r->url.ptr &&
+        (buf_append(out, SLICE(": ")) < 0 || printable_append(out, r->method, TEXT_CHARS, &columns) < 0 ||
+         buf_append(out, SLICE(" ")) < 0 || printable_url(out, r->url, SIZE_MAX, stopped, &columns) < 0))
         return -1;
     return buf_append(out, SLICE("\n"));
 }
@@ -115,8 +118,23 @@ static int put_traffic(struct buf *out, const struct log_record *r)
 {
     if (!r->status)
         return 0;
-    return buf_printf(out, "  %-9s %d, %" PRId64 " bytes sent to the origin, %" PRId64 " received\n", "status", r->status,
-                      r->sent, r->received);
+    return buf_printf(out, "  %-9s %d, %" PRId64 " bytes sent to the origin, %" PRId64 " received\n",
+                      "status", r->status, r->sent, r->received);
+}
+
+/* "/usr/bin/ssh (pid 812): ssh -T git@github.com" */
+static int put_client(struct buf *out, const struct log_record *r)
+{
+    AUTO_BUF args = BUF_INIT(CAP_RECORD_BYTES), text = BUF_INIT(TEXT_BYTES);
+    if (put(out, "client", r->client_address) < 0)
+        return -1;
+    if (!r->client_exe.ptr)
+        return 0;
+    if (log_record_args(r, &args) < 0 || buf_append(&text, r->client_exe) < 0 ||
+        (r->client_pid && buf_printf(&text, " (pid %" PRId64 ")", r->client_pid) < 0) ||
+        (buf_len(&args) && (buf_append(&text, SLICE(": ")) < 0 || buf_append(&text, buf_slice(&args)) < 0)))
+        return -1;
+    return put(out, "", buf_slice(&text));
 }
 
 static int explain(const struct log_record *r, struct buf *out)
@@ -128,7 +146,7 @@ static int explain(const struct log_record *r, struct buf *out)
         put_rule(out, "rule", r->rule, r->rule_file, r->rule_line) < 0 ||
         put_rule(out, "nearest", r->nearest, r->nearest_file, r->nearest_line) < 0 ||
         put(out, "detail", r->detail) < 0 || put(out, "outcome", r->outcome) < 0 || put_traffic(out, r) < 0 ||
-        put(out, "client", r->client_address) < 0 || put(out, "origin", r->upstream_address) < 0)
+        put_client(out, r) < 0 || put(out, "origin", r->upstream_address) < 0)
         return -1;
     return reason ? put(out, "to do", slice_str(reason_hint(reason))) : 0;
 }

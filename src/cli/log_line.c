@@ -1,11 +1,12 @@
 #include "cli/log_line.h"
 
+#include "base/ulid.h"
 #include "cli/printable.h"
 
 #include <stdint.h>
 #include <stdio.h>
 
-enum { TEXT_CHARS = 400, TASK_COLUMNS = 12, METHOD_COLUMNS = 7, URL_LEAST = 24 };
+enum { TEXT_CHARS = 400, WHAT_COLUMNS = 7, TASK_COLUMNS = 12, METHOD_COLUMNS = 7, URL_LEAST = 24 };
 
 static int put_padded(struct buf *out, struct slice text, size_t width, size_t *columns)
 {
@@ -61,9 +62,10 @@ static int put_facts(const struct log_record *r, const struct log_style *style, 
         snprintf(status, sizeof status, "%3d", r->status);
     if (r->ms >= 0)
         snprintf(ms, sizeof ms, "%7.*f", r->ms < 100 ? 1 : 0, r->ms);
-    if (put_padded(out, short_time(r->time, room), 14, columns) < 0 ||
+    if ((style->ids && put_padded(out, r->id, ULID_CHARS, columns) < 0) ||
+        put_padded(out, short_time(r->time, room), 14, columns) < 0 ||
         (style->color && buf_append(out, slice_str(color_of(r))) < 0) ||
-        put_padded(out, what(r), r->status || r->url.ptr ? 5 : 10, columns) < 0 ||
+        put_padded(out, what(r), r->status || r->url.ptr ? WHAT_COLUMNS : 10, columns) < 0 ||
         (style->color && buf_append(out, SLICE("\033[0m")) < 0))
         return -1;
     if (!r->status && !r->url.ptr)

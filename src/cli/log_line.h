@@ -5,6 +5,7 @@
 
 struct log_style {
     bool color;
+    bool ids;     /* the record's id first */
     size_t width; /* columns; 0: as long as it gets */
 };
 

@@ -104,7 +104,7 @@ static int add_url(struct oneline *o, struct slice url)
     if (slash < 0)
         return fail(o, "the path is missing (a whole host is written https://host/**)");
     if (slice_find(rest, '?') >= 0)
-        return fail(o, "a query cannot be written there");
+        return fail(o, "the query goes under `query`, as in {page: \"*\"}");
     if (add_text(o, SLICE("scheme"), scheme) < 0 || add_authority(o, slice_first(rest, (size_t)slash)) < 0)
         return -1;
     return add_text(o, SLICE("paths"), slice_skip(rest, (size_t)slash));
@@ -146,12 +146,26 @@ static int add_others(struct oneline *o, const struct node *mapping)
     return result;
 }
 
+/* "- GET https://…:" with more keys below: YAML makes the line a key of its own. */
+static int refuse_line_as_key(struct schema_ctx *ctx, const struct node *mapping)
+{
+    NODE_FOREACH(value, mapping)
+    {
+        struct slice key = value->key->text;
+        if (slice_find(key, ' ') > 0 && slice_find(key, '/') > 0)
+            return schema_fail(
+                ctx, value->key,
+                "a rule in one line with more keys is written {rule: \"METHOD https://host/path\", …}");
+    }
+    return 0;
+}
+
 const struct node *oneline_expand(struct schema_ctx *ctx, const struct node *value)
 {
     const struct node *text = value->kind == NODE_MAPPING ? node_get(value, SLICE("rule")) : value;
     struct slice line;
     if (!text)
-        return value;
+        return refuse_line_as_key(ctx, value) < 0 ? NULL : value;
     if (schema_scalar(ctx, "rule", text, &line) < 0)
         return NULL;
     struct node *mapping = arena_new(schema_scratch(ctx), struct node);
