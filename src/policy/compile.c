@@ -98,18 +98,31 @@ static int check_names(struct schema_ctx *ctx, struct policy *p, size_t from)
 }
 
 /* In a deny rule "*.example.com" covers the apex too: whoever forbids the names below means it. */
-static int index_rule(struct policy *p, const struct policy_rule *rule)
+static unsigned applies_at(const struct host_pattern *h, bool deny)
+{
+    return (h->kind != HOST_BELOW || deny ? HOST_AT : 0u) | (h->kind != HOST_EXACT ? HOST_BELOW_IT : 0u);
+}
+
+static int count_rule(struct policy *p, const struct policy_rule *rule)
 {
     const struct host_patterns *hosts = cond_host_of(rule);
-    struct slice start = cond_path_start(rule);
     for (size_t i = 0; i < hosts->count; i++) {
         const struct host_pattern *h = &hosts->at[i];
-        bool at = h->kind != HOST_BELOW || rule->deny;
-        bool below = h->kind != HOST_EXACT;
-        if (host_index_add(&p->index, &p->arena, h->name, at, below, rule, rule->deny, start) < 0)
+        if (host_index_count(&p->index, h->name, applies_at(h, rule->deny), rule->deny) < 0)
             return -1;
     }
     return 0;
+}
+
+static void index_rule(struct policy *p, const struct policy_rule *rule)
+{
+    const struct host_patterns *hosts = cond_host_of(rule);
+    struct rule_gist line;
+    gist_make(rule, &line);
+    for (size_t i = 0; i < hosts->count; i++) {
+        const struct host_pattern *h = &hosts->at[i];
+        host_index_put(&p->index, h->name, applies_at(h, rule->deny), rule->deny, &line);
+    }
 }
 
 static int build_index(struct schema_ctx *ctx, struct policy *p)
@@ -117,11 +130,13 @@ static int build_index(struct schema_ctx *ctx, struct policy *p)
     size_t names = 0;
     for (size_t i = 0; i < p->rule_count; i++)
         names += cond_host_of(p->rules[i])->count;
-    if (host_index_init(&p->index, &p->arena, names) < 0)
+    int result = host_index_init(&p->index, &p->arena, names);
+    for (size_t i = 0; result == 0 && i < p->rule_count; i++)
+        result = count_rule(p, p->rules[i]);
+    if (result < 0 || host_index_lay_out(&p->index, &p->arena) < 0)
         return problems_add(ctx->problems, 0, 0, "out of memory");
     for (size_t i = 0; i < p->rule_count; i++)
-        if (index_rule(p, p->rules[i]) < 0)
-            return problems_add(ctx->problems, 0, 0, "out of memory");
+        index_rule(p, p->rules[i]);
     return 0;
 }
 

@@ -11,6 +11,8 @@ struct judged {
     const struct http_target *target;
     const struct request_facts *facts; /* NULL: a CONNECT */
     int64_t now_ms;
+    uint8_t method;                 /* gist_method() */
+    unsigned moot;                  /* bits 1 << policy_part: whatever an allow rule asks there, it has */
     bool terminated;                /* a rule that is not passthrough opens such connections */
     size_t decoded_len;             /* SIZE_MAX: not made yet */
     char decoded[CAP_TARGET_BYTES]; /* the path for deny rules: see cond_path.c */
@@ -29,6 +31,10 @@ struct cond {
     /* Whether all that fits `narrow` fits `wide`, neither NULL; false where that cannot be told.  NULL: only
      * where both are shown alike. */
     bool (*covers)(const void *wide, const void *narrow);
+    /* Says it in the rule's line (policy/gist.h), which is open to everything so far.  True where the line
+     * then says all, so that judge() need not be asked; false where it says less, or nothing.  NULL: nothing.
+     */
+    bool (*gist)(const struct policy_rule *rule, const void *what, struct rule_gist *line);
 };
 
 /* Indexed by enum policy_part. */
@@ -58,12 +64,13 @@ enum http_scheme cond_scheme_of(const struct policy_rule *r);
 /* Only GET, HEAD and OPTIONS: the rule reads. */
 bool cond_method_only_reads(const struct policy_rule *r);
 uint64_t cond_body_max(const struct policy_rule *r);
-/* What every path begins with that an allow rule may fit; empty where that is not known. */
-struct slice cond_path_start(const struct policy_rule *r);
+/* Whether there is a body that rules could ask something of. */
+bool cond_body_is_there(const struct request_facts *f);
 /* The hosts of a rule; the index is built of them. */
 const struct host_patterns *cond_host_of(const struct policy_rule *r);
 
-/* The i-th of the globs of a rule, canonical; ptr NULL behind the last.  A rule may have expressions besides. */
+/* The i-th of the globs of a rule, canonical; ptr NULL behind the last.  A rule may have expressions besides.
+ */
 struct slice cond_path_glob(const struct policy_rule *r, size_t i);
 size_t cond_path_regexes(const struct policy_rule *r);
 /* Whether the rule asks something of this field, in lower case. */

@@ -125,11 +125,16 @@ static bool type_fits(const struct body *b, struct slice content_type)
     return false;
 }
 
+bool cond_body_is_there(const struct request_facts *f)
+{
+    return f->has_body && f->body_size != 0;
+}
+
 static enum reason judge(const struct policy_rule *rule, const void *what, struct judged *q)
 {
     const struct body *b = what;
     const struct request_facts *f = q->facts;
-    if (!f->has_body || f->body_size == 0)
+    if (!cond_body_is_there(f))
         return rule->deny ? REASON_BODY_NOT_ALLOWED
                           : REASON_NONE; /* what a deny rule describes is not there */
     if (b->max == 0)

@@ -63,8 +63,9 @@ static int check(struct schema_ctx *ctx, const struct schema_item *item)
         upper[i] = small ? (char)(c - 'a' + 'A') : c;
     }
     if (slice_eq(item->text, SLICE("CONNECT")))
-        return problems_add(p, item->line, item->column,
-                            "CONNECT is not written in rules: it only opens the tunnel for https requests, and they are judged");
+        return problems_add(
+            p, item->line, item->column,
+            "CONNECT is not written in rules: it only opens the tunnel for https requests, and they are judged");
     if (lower && slice_eq(item->text, SLICE("any")))
         return problems_add(p, item->line, item->column, "`any` stands alone: methods: any");
     if (lower)
@@ -141,5 +142,17 @@ static bool covers(const void *wide, const void *narrow)
     return true;
 }
 
+static bool gist(const struct policy_rule *rule, const void *what, struct rule_gist *line)
+{
+    (void)rule;
+    const struct methods *m = what;
+    uint8_t bits = 0;
+    for (size_t i = 0; i < m->list.count; i++)
+        bits |= gist_method(m->list.at[i].text);
+    if (!m->any)
+        line->methods = bits;
+    return m->any || !(bits & GIST_METHOD_OTHER);
+}
+
 const struct cond cond_method = {
-    .finish = finish, .judge = judge, .show = show, .json = json, .covers = covers};
+    .finish = finish, .judge = judge, .show = show, .json = json, .covers = covers, .gist = gist};

@@ -136,11 +136,9 @@ static struct slice literal_start(struct slice pattern)
     return start;
 }
 
-struct slice cond_path_start(const struct policy_rule *r)
+/* What every path begins with that one of them may match. */
+static struct slice common_start(const struct paths *paths)
 {
-    const struct paths *paths = r->cond[PART_PATH];
-    if (r->deny || !paths || paths->glob_count == 0 || paths->regex_count)
-        return SLICE("");
     struct slice common = literal_start(paths->globs[0].pattern);
     for (size_t i = 1; i < paths->glob_count; i++) {
         struct slice other = literal_start(paths->globs[i].pattern);
@@ -314,5 +312,20 @@ size_t cond_path_regexes(const struct policy_rule *r)
     return paths ? paths->regex_count : 0;
 }
 
+/* A deny rule looks at more than the path as it is written. */
+static bool gist(const struct policy_rule *rule, const void *what, struct rule_gist *line)
+{
+    const struct paths *paths = what;
+    if (rule->deny || paths->glob_count == 0 || paths->regex_count)
+        return false;
+    struct slice start = common_start(paths), only = paths->globs[0].pattern;
+    struct slice rest = slice_skip(only, start.len);
+    enum gist_path kind = rest.len == 0 ? GIST_EXACT : slice_eq(rest, SLICE("/**")) ? GIST_BELOW : GIST_GLOB;
+    if (paths->glob_count == 1 && gist_set_path(line, kind, kind == GIST_GLOB ? only : start))
+        return true;
+    (void)gist_set_path(line, GIST_STARTS, slice_first(start, GIST_TEXT_BYTES));
+    return false;
+}
+
 const struct cond cond_path = {
-    .finish = finish, .judge = judge, .show = show, .json = json, .covers = covers};
+    .finish = finish, .judge = judge, .show = show, .json = json, .covers = covers, .gist = gist};

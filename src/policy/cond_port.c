@@ -86,5 +86,15 @@ static bool covers(const void *wide, const void *narrow)
     return true;
 }
 
+static bool gist(const struct policy_rule *rule, const void *what, struct rule_gist *line)
+{
+    (void)rule;
+    const struct ports *ports = what;
+    if (ports->count != 1)
+        return false;
+    line->port = ports->at[0];
+    return true;
+}
+
 const struct cond cond_port = {
-    .finish = finish, .judge = judge, .show = show, .json = json, .covers = covers};
+    .finish = finish, .judge = judge, .show = show, .json = json, .covers = covers, .gist = gist};

@@ -50,4 +50,12 @@ static void json(const void *what, struct json *j)
     json_kv_str(j, "scheme", http_scheme_name(*scheme));
 }
 
-const struct cond cond_scheme = {.finish = finish, .judge = judge, .show = show, .json = json};
+static bool gist(const struct policy_rule *rule, const void *what, struct rule_gist *line)
+{
+    (void)rule;
+    const enum http_scheme *scheme = what;
+    line->schemes = (uint8_t)(1u << *scheme);
+    return true;
+}
+
+const struct cond cond_scheme = {.finish = finish, .judge = judge, .show = show, .json = json, .gist = gist};

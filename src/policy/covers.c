@@ -51,7 +51,8 @@ static bool covers_part(const struct policy_rule *wide, const struct policy_rule
     return conds[p]->covers ? conds[p]->covers(w, n) : shown_alike(p, w, n);
 }
 
-bool policy_rule_covers_part(const struct policy_rule *wide, const struct policy_rule *narrow, enum policy_part p)
+bool policy_rule_covers_part(const struct policy_rule *wide, const struct policy_rule *narrow,
+                             enum policy_part p)
 {
     if (p == PART_HOST)
         return cond_host_of(narrow)->count == 0 || covers_hosts(wide, narrow);
@@ -77,7 +78,8 @@ bool policy_rule_covers(const struct policy_rule *wide, const struct policy_rule
     return true;
 }
 
-/* Under which name the index lists what may cover the first host; a wildcard's are those of a name below it. */
+/* Under which name the index lists what may cover the first host; a wildcard's are those of a name below it.
+ */
 static struct slice probe(const struct host_pattern *host, char ret[CAP_HOST_BYTES + 3])
 {
     if (host->kind == HOST_EXACT || host->name.len > CAP_HOST_BYTES)
@@ -100,8 +102,8 @@ const struct policy_rule *policy_rule_covered_by(const struct policy_rule *r, bo
                     &allow_hits, &deny_hits);
     const struct host_hits *hits = deny ? &deny_hits : &allow_hits;
     for (size_t i = 0; i < hits->count; i++)
-        for (const struct rule_ref *ref = hits->lists[i]; ref && looks < LOOKS; ref = ref->next, looks++) {
-            const struct policy_rule *w = ref->rule;
+        for (size_t k = 0; k < hits->lists[i].count && looks < LOOKS; k++, looks++) {
+            const struct policy_rule *w = hits->lists[i].at[k].rule;
             if ((deny == r->deny && w->order >= r->order) || (best && w->order >= best->order))
                 break;
             if (now_ms < w->expires.ms && policy_rule_covers(w, r))

@@ -27,6 +27,8 @@ noinst_LIBRARIES += %D%/libpolicy.a
 	%D%/explain.h \
 	%D%/forward.c \
 	%D%/forward.h \
+	%D%/gist.c \
+	%D%/gist.h \
 	%D%/glob.c \
 	%D%/glob.h \
 	%D%/hosts.c \

@@ -8,6 +8,8 @@ static void start(struct judged *q, const struct http_target *target, const stru
     q->target = target;
     q->facts = facts;
     q->now_ms = now_ms;
+    q->method = facts ? gist_method(facts->method) : 0;
+    q->moot = facts && !cond_body_is_there(facts) ? 1u << PART_BODY : 0;
     q->decoded_len = SIZE_MAX;
     q->terminated = false;
 }
@@ -15,14 +17,6 @@ static void start(struct judged *q, const struct http_target *target, const stru
 static enum reason judge_part(const struct policy_rule *r, enum policy_part part, struct judged *q)
 {
     return r->cond[part] ? conds[part]->judge(r, r->cond[part], q) : REASON_NONE;
-}
-
-static bool fits(const struct policy_rule *r, enum policy_part end, struct judged *q)
-{
-    for (enum policy_part p = 0; p < end; p++)
-        if (judge_part(r, p, q) != REASON_NONE)
-            return false;
-    return true;
 }
 
 /* Whether a rule asks for something that is not known at a CONNECT yet. */
@@ -34,10 +28,9 @@ static bool asks_from(const struct policy_rule *r, enum policy_part first)
     return false;
 }
 
-/* A policy that has expired allows nothing, and forbids what it forbade. */
-static bool has_expired(const struct policy_rule *r, const struct judged *q)
+static bool has_expired(const struct rule_gist *line, const struct judged *q)
 {
-    return q->now_ms >= r->expires.ms || (!r->deny && q->now_ms >= r->policy->expires.ms);
+    return q->now_ms >= line->expires_ms;
 }
 
 /* What a CONNECT shows of a request: host, port and scheme. */
@@ -45,18 +38,36 @@ static const enum policy_part CONNECT_END = PART_SCHEME + 1;
 
 /* Whether a rule speaks of such requests at all: %2F, which a CONNECT does not show, is for allow rules that
  * say so; a passthrough rule does not speak of connections that another rule has opened. */
-static bool takes_part(const struct policy_rule *r, bool expired, enum policy_part end,
+static bool takes_part(const struct rule_gist *line, bool expired, enum policy_part end,
                        const struct judged *q)
 {
-    if (has_expired(r, q) != expired || (r->passthrough && q->terminated))
+    if (has_expired(line, q) != expired || (line->passthrough && q->terminated))
         return false;
-    return r->deny || r->encoded_slash || !q->target->encoded_slash || end == CONNECT_END;
+    return !q->target->encoded_slash || line->encoded_slash || end == CONNECT_END;
 }
 
-/* Whether the path begins as every path does that the rule fits; a CONNECT shows none. */
-static bool may_fit(const struct rule_ref *ref, enum policy_part end, const struct judged *q)
+/* Whether the line has nothing against it; a CONNECT shows no method and no path. */
+static bool line_fits(const struct rule_gist *line, enum policy_part end, const struct judged *q)
 {
-    return end == CONNECT_END || slice_starts(q->target->path, slice_of(ref->start, ref->start_len));
+    const struct http_target *t = q->target;
+    if ((line->port && line->port != t->authority.port) || !(line->schemes & 1u << t->scheme))
+        return false;
+    return end == CONNECT_END || ((line->methods & q->method) && gist_path_fits(line, t->path));
+}
+
+/* Whether the conditions before `end` fit that the line does not say. */
+static bool rest_fits(const struct rule_gist *line, enum policy_part end, struct judged *q)
+{
+    unsigned ask = line->ask & ((1u << end) - 1) & ~(line->deny ? 0 : q->moot);
+    for (; ask; ask &= ask - 1)
+        if (judge_part(line->rule, (enum policy_part)__builtin_ctz(ask), q) != REASON_NONE)
+            return false;
+    return true;
+}
+
+static bool fits(const struct rule_gist *line, enum policy_part end, struct judged *q)
+{
+    return line_fits(line, end, q) && rest_fits(line, end, q);
 }
 
 /* The first in the file of those, expired or not, that fit in all parts before `end`. */
@@ -64,15 +75,17 @@ static const struct policy_rule *first_fit(const struct host_hits *hits, bool ex
                                            struct judged *q)
 {
     const struct policy_rule *best = NULL;
+    uint32_t order = UINT32_MAX; /* of `best` */
     for (size_t i = 0; i < hits->count; i++)
-        for (const struct rule_ref *ref = hits->lists[i]; ref; ref = ref->next) {
-            if (best && ref->rule->order >= best->order)
+        RULE_LIST_FOREACH(line, &hits->lists[i])
+        {
+            if (line->order >= order)
                 break;
-            if (!may_fit(ref, end, q) || !takes_part(ref->rule, expired, end, q) ||
-                (ref->rule->deny && asks_from(ref->rule, end)))
+            if (!line_fits(line, end, q) || !takes_part(line, expired, end, q) ||
+                (line->deny && asks_from(line->rule, end)) || !rest_fits(line, end, q))
                 continue;
-            if (fits(ref->rule, end, q))
-                best = ref->rule;
+            best = line->rule;
+            order = line->order;
         }
     return best;
 }
@@ -114,12 +127,13 @@ static struct verdict missing_rule(const struct host_hits *hits, enum policy_par
 {
     struct nearest best = {.reason = REASON_HOST_NOT_ALLOWED, .mismatch = 1u << PART_HOST};
     for (size_t i = 0; i < hits->count; i++)
-        for (const struct rule_ref *ref = hits->lists[i]; ref; ref = ref->next) {
-            if (is_final(&best) && ref->rule->order > best.rule->order)
+        RULE_LIST_FOREACH(line, &hits->lists[i])
+        {
+            if (is_final(&best) && line->order > best.rule->order)
                 break;
-            if (!takes_part(ref->rule, false, end, q))
+            if (!takes_part(line, false, end, q))
                 continue;
-            struct nearest n = compare(ref->rule, end, q);
+            struct nearest n = compare(line->rule, end, q);
             if (is_nearer(&n, &best))
                 best = n;
         }
@@ -153,10 +167,11 @@ static const struct policy_rule *expired_fit(const struct policy *p, const struc
 static bool denied_inside(const struct host_hits *deny, struct judged *q)
 {
     for (size_t i = 0; i < deny->count; i++)
-        for (const struct rule_ref *ref = deny->lists[i]; ref; ref = ref->next)
-            if (!has_expired(ref->rule, q) && asks_from(ref->rule, CONNECT_END) &&
-                fits(ref->rule, CONNECT_END, q))
+        RULE_LIST_FOREACH(line, &deny->lists[i])
+        {
+            if (!has_expired(line, q) && asks_from(line->rule, CONNECT_END) && fits(line, CONNECT_END, q))
                 return true;
+        }
     return false;
 }
 

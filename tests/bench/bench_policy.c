@@ -30,14 +30,14 @@ static void fail(const char *what)
     exit(1);
 }
 
-static struct policy *compile(unsigned hosts, unsigned rules)
+static struct policy *compile(const char *paths, unsigned hosts, unsigned rules)
 {
     AUTO_BUF text = BUF_INIT(TEXT_BYTES);
     struct policy *p = NULL;
     struct err e;
     int wrong = buf_printf(&text, "exeat: 1\nallow:\n");
     for (unsigned i = 0; i < rules; i++)
-        wrong |= buf_printf(&text, "- GET https://h%u.example.com/p%u/**\n", i % hosts, i / hosts);
+        wrong |= buf_printf(&text, "- GET https://h%u.example.com/p%u%s\n", i % hosts, i / hosts, paths);
     if (wrong || policy_compile("bench.yaml", buf_slice(&text), "t", NULL, NULL, &p, &e) < 0)
         fail(wrong ? "the policy is too large" : e.text);
     return p;
@@ -54,9 +54,9 @@ static struct http_target target_of(unsigned host, unsigned rule)
 }
 
 /* Requests to the first `asked` hosts, each fitting another of its rules. */
-static void prepare(struct subject *s, unsigned hosts, unsigned rules, unsigned asked)
+static void prepare(struct subject *s, const char *paths, unsigned hosts, unsigned rules, unsigned asked)
 {
-    s->policy = compile(hosts, rules);
+    s->policy = compile(paths, hosts, rules);
     s->best = INT64_MAX;
     s->count = asked > 1 ? URLS : 1;
     for (size_t i = 0; i < s->count; i++) {
@@ -103,17 +103,20 @@ int main(void)
 {
     static struct subject few, many;
     printf("%-28s %9s  %11s\n", "", "10 rules", "10,000 rules");
-    prepare(&few, 2, 10, 1);
-    prepare(&many, 2000, 10000, 1);
+    prepare(&few, "/**", 2, 10, 1);
+    prepare(&many, "/**", 2000, 10000, 1);
     compare("one host, in cache", &few, &many);
-    prepare(&few, 2, 10, 2);
-    prepare(&many, 2000, 10000, 2000);
+    prepare(&few, "/**", 2, 10, 2);
+    prepare(&many, "/**", 2000, 10000, 2000);
     compare("all hosts in turn", &few, &many);
-    prepare(&few, 1, 10, 1);
-    prepare(&many, 1, 10000, 1);
+    prepare(&few, "/*", 2, 10, 2);
+    prepare(&many, "/*", 2000, 10000, 2000);
+    compare("all hosts, wildcard paths", &few, &many);
+    prepare(&few, "/**", 1, 10, 1);
+    prepare(&many, "/**", 1, 10000, 1);
     compare("one host, its first rule", &few, &many);
-    prepare(&few, 1, 10, 1);
-    prepare(&many, 1, 10000, 1);
+    prepare(&few, "/**", 1, 10, 1);
+    prepare(&many, "/**", 1, 10000, 1);
     few.targets[0] = target_of(0, 9);
     many.targets[0] = target_of(0, 9999);
     compare("one host, its last rule", &few, &many);

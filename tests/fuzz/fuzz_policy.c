@@ -4,9 +4,10 @@
  * `-----registries NAME`.
  *
  * What must hold: no crash, no hang; a text that does not compile says why; an allowed request has an
- * allow rule unless mode monitor let it pass; a block has a reason; every verdict can be explained, and
- * judging the same request again gives the same verdict. */
+ * allow rule unless mode monitor let it pass; what a rule decides fits each of its conditions; a block has a
+ * reason; every verdict can be explained, and judging the same request again gives the same verdict. */
 #include "base/caps.h"
+#include "policy/cond.h"
 #include "policy/explain.h"
 #include "policy/show.h"
 
@@ -54,6 +55,17 @@ static void check(const struct policy *p, const struct verdict *v)
     must(!v->nearest || !v->mismatch == (v->reason == REASON_RULE_EXPIRED));
 }
 
+static bool fits(const struct policy_rule *r, const struct http_target *target,
+                 const struct request_facts *facts)
+{
+    static struct judged q; /* too large for a stack frame */
+    q = (struct judged){.target = target, .facts = facts, .now_ms = facts->now_ms, .decoded_len = SIZE_MAX};
+    for (enum policy_part part = 0; part < PART_COUNT; part++)
+        if (r->cond[part] && conds[part]->judge(r, r->cond[part], &q) != REASON_NONE)
+            return false;
+    return true;
+}
+
 static void judge(const struct policy *p, struct slice line)
 {
     struct arena arena = ARENA_INIT(1 << 20);
@@ -69,6 +81,7 @@ static void judge(const struct policy *p, struct slice line)
         policy_match(p, &target, &facts, &v);
         policy_match(p, &target, &facts, &again);
         check(p, &v);
+        must(!v.rule || fits(v.rule, &target, &facts));
         must(v.kind == again.kind && v.reason == again.reason && v.rule == again.rule &&
              v.nearest == again.nearest && v.mismatch == again.mismatch);
         must(explain_agent(&v, &out) == 0 && explain_person(&target, &facts, &v, &out) == 0);

@@ -30,6 +30,7 @@ UNIT_TESTS = \
 	%D%/test_policy_cases \
 	%D%/test_policy_diff \
 	%D%/test_policy_errors \
+	%D%/test_policy_gist \
 	%D%/test_policy_globs \
 	%D%/test_policy_lint \
 	%D%/test_policy_opens \
