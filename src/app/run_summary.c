@@ -11,13 +11,19 @@ static bool is_judgement(const struct log_record *r)
            slice_eq(r->kind, SLICE("tunnel"));
 }
 
+static void count_opaque(struct run_opaque *o, const struct log_record *r)
+{
+    o->count++;
+    o->out += r->sent > 0 ? (uint64_t)r->sent : 0;
+    o->in += r->received > 0 ? (uint64_t)r->received : 0;
+}
+
 static void count(struct run_summary *s, const struct log_record *r)
 {
-    if (slice_eq(r->kind, SLICE("service"))) {
-        s->uninspected++;
-        s->uninspected_out += r->sent > 0 ? (uint64_t)r->sent : 0;
-        s->uninspected_in += r->received > 0 ? (uint64_t)r->received : 0;
-    }
+    if (slice_eq(r->kind, SLICE("service")))
+        count_opaque(&s->services, r);
+    if (slice_eq(r->kind, SLICE("tunnel")))
+        count_opaque(&s->tunnels, r);
     if (!is_judgement(r))
         return;
     s->sent += r->sent > 0 ? (uint64_t)r->sent : 0;

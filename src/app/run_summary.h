@@ -3,9 +3,15 @@
 #include "base/err.h"
 #include "policy/reason.h"
 
+/* What passed without being read. */
+struct run_opaque {
+    uint64_t count, out, in; /* bytes out of the jail, and into it */
+};
+
 struct run_summary {
     uint64_t allowed, blocked, would_block, sent;
-    uint64_t uninspected, uninspected_out, uninspected_in; /* connections of services and published ports; bytes */
+    struct run_opaque services; /* connections of services and published ports */
+    struct run_opaque tunnels;  /* `tls: passthrough`; they count among the allowed too */
     uint64_t by_reason[REASON_COUNT]; /* of the blocked */
 };
 
