@@ -260,8 +260,9 @@ int supervisor_add_services(struct supervisor *s, unsigned id, const struct poli
     LIST_FOREACH(it, &s->jails)
     {
         struct jailnet *j = LIST_ENTRY(it, struct jailnet, node);
-        for (size_t i = 0; j->id == id && i < count; i++) {
-            if (send_forward(s, IPC_JAIL_SERVICE, id, &services[i], &j->net.services[i], 1, e) < 0)
+        size_t listeners = j->net.ipv6 ? 2 * count : count;
+        for (size_t i = 0; j->id == id && i < listeners; i++) {
+            if (send_forward(s, IPC_JAIL_SERVICE, id, &services[i % count], &j->net.services[i], 1, e) < 0)
                 return -1;
             fd_auto_close(&j->net.services[i]);
         }

@@ -11,7 +11,7 @@
  * Several are possible. */
 MUST_USE int supervisor_add_jail(struct supervisor *s, const char *task, struct network *n, unsigned *ret_id,
                                  struct err *e);
-/* `services`: each listener of the jail's network (sandbox/network.h, in this order) leads to its target. */
+/* `services`: each listener of the jail's network leads to its target; in their order (sandbox/network.h). */
 MUST_USE int supervisor_add_services(struct supervisor *s, unsigned id, const struct policy_forward *services,
                                      size_t count, struct err *e);
 /* `publish`: a connection that was accepted, and a socket of the jail's to reach the port by.  Both stay the

@@ -3,6 +3,7 @@
 #include "app/jailnet.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,8 @@ int run_publish_open(struct run_publish *p, struct loop *loop, const struct poli
     return 0;
 }
 
+enum { RETRY_NS = 100000000 };
+
 /* --- sockets of the jail's --- */
 
 static void want(struct run_publish *p, int events)
@@ -67,6 +70,18 @@ static void ask(struct run_publish *p)
     p->asked = jail_say(p->control, JAIL_WANT_SOCKETS, (int32_t)(PUBLISH_STOCK - p->stock_count)) == 0;
 }
 
+static void retry(struct loop_deadline *d)
+{
+    struct run_publish *p = CONTAINER_OF(d, struct run_publish, retry);
+    want(p, LOOP_READ);
+}
+
+static void wait_a_little(struct run_publish *p)
+{
+    want(p, 0);
+    loop_deadline_after(&p->retry, RETRY_NS);
+}
+
 static bool is_tcp(int fd)
 {
     int domain = 0, type = 0;
@@ -75,7 +90,6 @@ static bool is_tcp(int fd)
            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
-/* Without any (pid 1 has no descriptors left) the next connection asks again. */
 void run_publish_stock(struct run_publish *p, struct jail_packet *packet)
 {
     p->asked = false;
@@ -86,8 +100,10 @@ void run_publish_stock(struct run_publish *p, struct jail_packet *packet)
             close(packet->fds[i]);
     }
     packet->fd_count = 0;
-    if (p->serving)
+    if (p->serving && p->stock_count)
         want(p, LOOP_READ);
+    else if (p->serving)
+        wait_a_little(p);
 }
 
 /* --- connections --- */
@@ -98,13 +114,16 @@ static void accept_one(struct loop_io *io, int events UNUSED)
     struct run_publish *p = port->all;
     struct err e;
     if (p->stock_count == 0) {
-        want(p, 0);
+        want(p, 0); /* until some come */
         ask(p);
         return;
     }
     AUTO_FD int client = accept4(port->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (client < 0)
+    if (client < 0) {
+        if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+            wait_a_little(p);
         return;
+    }
     AUTO_FD int inside = p->stock[--p->stock_count];
     if (supervisor_relay(p->supervisor, p->jail_id, port->forward, client, inside, &e) < 0)
         log_error("a connection to published port %u: %s", port->forward->host_port, e.text);
@@ -119,6 +138,7 @@ void run_publish_serve(struct run_publish *p, struct supervisor *s, unsigned jai
     if (p->count == 0)
         return;
     p->serving = true;
+    loop_deadline_init(&p->retry, p->loop, retry);
     for (size_t i = 0; i < p->count; i++)
         loop_io_init(&p->ports[i].io, p->loop, p->ports[i].fd, accept_one);
     want(p, LOOP_READ);
@@ -127,6 +147,8 @@ void run_publish_serve(struct run_publish *p, struct supervisor *s, unsigned jai
 
 void run_publish_close(struct run_publish *p)
 {
+    if (p->serving)
+        loop_deadline_clear(&p->retry);
     for (size_t i = 0; i < p->count; i++) {
         if (p->serving)
             loop_io_stop(&p->ports[i].io);

@@ -74,6 +74,7 @@ static int record(struct relay *r, enum audit_kind kind, const char *verdict, en
     ev.upstream_address = address;
     ev.upstream_port = r->target.port;
     ev.upstream_protocol = "tcp";
+    ev.client_address = r->peer_text[0] ? r->peer_text : NULL;
     ev.begun = r->state == RELAY_OPEN;
     ev.outcome = outcome;
     client_note(r->client, &ev);
@@ -295,16 +296,19 @@ static void on_late(struct loop_deadline *d)
         relay_cut(r, "allow", REASON_UPSTREAM_TIMEOUT);
 }
 
-/* Who asks from outside is none of the jail's. */
+/* Who asks from outside is none of the jail's: its process is not looked for. */
 static void ask_who(struct relay *r)
 {
-    struct fetch_address local, remote;
+    struct fetch_address peer, remote;
     struct sockaddr_storage sa;
     socklen_t len = sizeof sa;
     int fd = r->duplex.stream[DUPLEX_CLIENT].fd;
-    if (leads_out(&r->order) && getpeername(fd, (struct sockaddr *)&sa, &len) == 0 &&
-        fetch_address_from_sockaddr((struct sockaddr *)&sa, len, &local) == 0 && stream_own_address(fd, &remote) == 0)
-        r->client = client_ask(r->all->worker, r->all->ask, &local, &remote, on_client_known, r);
+    if (getpeername(fd, (struct sockaddr *)&sa, &len) < 0 ||
+        fetch_address_from_sockaddr((struct sockaddr *)&sa, len, &peer) < 0 || stream_own_address(fd, &remote) < 0)
+        return; /* it has gone again */
+    fetch_address_print(&peer, r->peer_text);
+    if (leads_out(&r->order))
+        r->client = client_ask(r->all->worker, r->all->ask, &peer, &remote, on_client_known, r);
 }
 
 static struct relay *relay_new(struct relays *all, const struct relay_order *o, int client, int target)

@@ -28,6 +28,7 @@ struct relay {
     enum { RELAY_DIALS, RELAY_WAITS, RELAY_OPEN } state; /* it waits for who asked, then for its record */
     enum reason failure;                                 /* why it ends when it is known who asked */
     struct client *client;                               /* NULL: it comes from outside */
+    char peer_text[FETCH_ADDRESS_TEXT];
     struct audit_ticket ticket;
     int64_t began;
     char id[ULID_BYTES];

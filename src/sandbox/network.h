@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-enum { NETWORK_SERVICES_MAX = 100 };
+enum { NETWORK_SERVICES_MAX = 100, NETWORK_SERVICE_LISTENERS = 2 * NETWORK_SERVICES_MAX };
 enum { NETWORK_PROXY_PORT = 3128, NETWORK_CAPTURE_PORT = 3129, NETWORK_DNS_PORT = 53 };
 
 /* What of a jail's network is handed to those outside: descriptors of sockets that live in the namespace,
@@ -25,7 +25,9 @@ struct network {
     int dns_tcp4, dns_tcp6; /* TCP port 53 of every address, listening */
     int diag;               /* NETLINK_SOCK_DIAG: who has a connection (supervisor) */
     int nft;                /* NETLINK_NETFILTER: what UDP was tried (supervisor) */
-    int services[NETWORK_SERVICES_MAX]; /* TCP on 127.0.0.1, listening: in the order of the options */
+    /* TCP, listening: on 127.0.0.1 in the order of the options, then, with IPv6, on ::1 in the same order: programs
+     * that say `localhost` try one of them only, some the other. */
+    int services[NETWORK_SERVICE_LISTENERS];
     bool ipv6;
 };
 
@@ -33,7 +35,7 @@ struct network_options {
     bool explicit_only; /* no capture, no DNS: what does not ask the proxy finds the network unreachable */
     uid_t uid;          /* outside and inside: maps to itself; the process's effective one */
     gid_t gid;
-    uint16_t services[NETWORK_SERVICES_MAX]; /* ports of 127.0.0.1 that lead to services of the host */
+    uint16_t services[NETWORK_SERVICES_MAX]; /* ports of loopback that lead to services of the host */
     size_t service_count;
 };
 

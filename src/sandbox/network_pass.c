@@ -14,7 +14,8 @@ static const size_t fields[] = {
     offsetof(struct network, diag),     offsetof(struct network, nft),
 };
 
-enum { FIELDS = ARRAY_LEN(fields) + NETWORK_SERVICES_MAX };
+enum { FIELDS = ARRAY_LEN(fields) + NETWORK_SERVICE_LISTENERS }; /* at most 253: SCM_RIGHTS in unix(7) */
+_Static_assert((int)FIELDS <= 253, "one message");
 
 static int *field(struct network *n, size_t i)
 {
@@ -87,7 +88,7 @@ static int place(const struct wire *wire, int *fds, size_t count, struct network
     struct network n;
     size_t next = 0;
     network_init(&n);
-    bool fits = wire->magic == WIRE_MAGIC && wire->services <= NETWORK_SERVICES_MAX &&
+    bool fits = wire->magic == WIRE_MAGIC && wire->services <= NETWORK_SERVICE_LISTENERS &&
                 (size_t)__builtin_popcount(wire->present) + wire->services == count &&
                 wire->present >> ARRAY_LEN(fields) == 0;
     if (!fits) {

@@ -69,11 +69,15 @@ static int open_one(const struct listener_row *row)
 
 static int listen_for_services(const struct network_options *o, struct network *n, struct err *e)
 {
-    for (size_t i = 0; i < o->service_count; i++) {
-        const struct listener_row row = {.family = AF_INET, .type = SOCK_STREAM, .port = o->services[i]};
+    size_t count = n->ipv6 ? 2 * o->service_count : o->service_count;
+    for (size_t i = 0; i < count; i++) {
+        const struct listener_row row = {.family = i < o->service_count ? AF_INET : AF_INET6,
+                                         .type = SOCK_STREAM,
+                                         .port = o->services[i % o->service_count]};
         n->services[i] = open_one(&row);
         if (n->services[i] < 0)
-            return err_sys(e, "cannot open port %u in the jail for `services`", row.port);
+            return err_sys(e, "cannot open port %u in the jail for `services`; another one: {target: …, port: PORT}",
+                           row.port);
     }
     return 0;
 }

@@ -124,6 +124,24 @@ def test_a_service_on_the_other_loopback(world):
     echo.close()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_a_service_stands_on_both_loopbacks_of_the_jail(world, echo, host):
+    done = ask(world, policy(world, f"services: [{{target: 127.0.0.1:{echo.port}, port: 5432}}]\n"), 5432, host=host)
+    assert done.stdout == "GOT 5\n", done.stderr
+
+
+def test_a_port_of_exeat_itself_is_no_service(world, echo):
+    done = ask(world, policy(world, f"services: [{{target: 127.0.0.1:{echo.port}, port: 3128}}]\n"), 3128)
+    assert done.returncode == 125 and "port 3128" in done.stderr and "services" in done.stderr, done.stderr
+
+
+def test_a_record_says_who_asked_for_a_service(world, echo):
+    ask(world, policy(world, f"services: [127.0.0.1:{echo.port}]\n"), echo.port)
+    for record in world.records("open") + world.records("service"):
+        assert record["client"]["exe"].startswith("/usr/bin/python3") and record["client"]["pid"] > 1
+        assert record["client"]["args"][-1] == "5", record
+
+
 def test_a_service_that_does_not_run_is_an_end_on_record(world):
     port = free_port()
     done = ask(world, policy(world, f"services: [127.0.0.1:{port}]\n"), port)
