@@ -3,6 +3,7 @@ LINT_TESTS = \
 	%D%/config \
 	%D%/deps \
 	%D%/headers \
+	%D%/hooks \
 	%D%/hosts \
 	%D%/links \
 	%D%/listed \
