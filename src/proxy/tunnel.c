@@ -66,7 +66,8 @@ static const char *name_problem(const struct exchange *x, const struct tls_hello
 {
     const struct http_authority *a = &x->target.authority;
     if (h->hides_name)
-        return "the server name is encrypted (ECH), so nobody can hold it against the CONNECT";
+        return "the server name is or may be encrypted (ECH), so nobody can hold it against the CONNECT; "
+               "switch ECH and its GREASE off in the client";
     if (a->kind != HTTP_HOST_NAME)
         return h->name_len ? "a server name where the CONNECT has an address" : NULL;
     if (h->name_len == 0)

@@ -52,6 +52,18 @@ def hello(name):
     return outgoing.read()
 
 
+def with_extension(message, kind):
+    """A ClientHello in one record, with one extension more at its end."""
+    body = message[9:]
+    at = 34 + 1 + body[34]
+    at += 2 + int.from_bytes(body[at:at + 2], "big")
+    at += 1 + body[at]
+    extensions = body[at + 2:] + kind.to_bytes(2, "big") + b"\0\x04grea"
+    body = body[:at] + len(extensions).to_bytes(2, "big") + extensions
+    handshake = b"\x01" + len(body).to_bytes(3, "big") + body
+    return b"\x16\x03\x01" + len(handshake).to_bytes(2, "big") + handshake
+
+
 def ends(stream):
     """What comes until the end."""
     data = b""
@@ -178,7 +190,8 @@ def test_what_is_not_tls_is_closed_and_recorded_and_nothing_is_dialled(exeat, ra
     assert raw.accepted == accepted
 
 
-@pytest.mark.parametrize("name", ["second.test", "raw.test.evil.test", None, "www.raw.test"])
+@pytest.mark.parametrize("name", ["second.test", "raw.test.evil.test", None, "www.raw.test", "raw.test.",
+                                  "127.0.0.1"])
 def test_a_server_name_that_is_not_the_connects_gets_an_alert_and_nothing_is_dialled(exeat, raw, name):
     accepted = raw.accepted
     stream, response = exeat.client().connect("raw.test:443")
@@ -188,6 +201,24 @@ def test_a_server_name_that_is_not_the_connects_gets_an_alert_and_nothing_is_dia
     record = exeat.one_record()
     assert (record["kind"], record["verdict"], record["reason"]) == ("connect", "block", "sni-mismatch")
     assert record["sent"] == 0 and raw.accepted == accepted
+
+
+@pytest.mark.parametrize("kind", [0xfe0d, 0xffce], ids=["ECH or its GREASE", "ESNI"])
+def test_a_name_that_may_be_hidden_behind_the_right_one_is_refused(exeat, raw, kind):
+    accepted = raw.accepted
+    stream, _ = exeat.client().connect("raw.test:443")
+    stream.send(with_extension(hello("raw.test"), kind))
+    assert ends(stream) == b"\x15\x03\x03\x00\x02\x02\x70"
+    record = exeat.one_record()
+    assert (record["verdict"], record["reason"], record["upstream"]) == ("block", "sni-mismatch", None)
+    assert "ECH" in record["detail"] and raw.accepted == accepted
+
+
+def test_an_unknown_extension_passes(exeat, raw):
+    stream, _ = exeat.client().connect("raw.test:443")
+    stream.send(with_extension(hello("raw.test"), 0x1a1a))
+    assert stream.sock.recv(5)[:1] == b"\x16", "the origin's ServerHello"
+    stream.close()
 
 
 def test_a_hello_in_many_pieces_is_read_all_the_same(exeat, raw):
