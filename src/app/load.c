@@ -167,6 +167,13 @@ static int load_tasks(struct loader *l)
     return l->problems.count ? -1 : 0;
 }
 
+/* Where only jails are served, their commands wait for this proxy to start. */
+static int make_trust(struct load *load, struct slice roots, struct slice extra, struct err *e)
+{
+    return load->config->listen_count == 0 ? tls_trust_later(roots, extra, &load->trust, e)
+                                           : tls_trust_new(roots, extra, &load->trust, e);
+}
+
 static int load_trust(struct loader *l, enum load_depth depth)
 {
     struct slice roots = bundle_find(l->bundle, BUNDLE_ROOTS, NULL, NULL);
@@ -177,7 +184,7 @@ static int load_trust(struct loader *l, enum load_depth depth)
     if (depth == LOAD_CHECK)
         roots = (struct slice){0};
     const struct config *c = l->load->config;
-    if (tls_trust_new(roots, extra, &l->load->trust, &why) < 0)
+    if (make_trust(l->load, roots, extra, &why) < 0)
         return problems_add(&l->problems, extra.ptr ? c->upstream.ca_line : 0, extra.ptr ? c->upstream.ca_column : 0,
                             "%s: %s", extra.ptr ? c->upstream.ca_file : "the system's roots", why.text);
     return 0;

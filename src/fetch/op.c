@@ -155,9 +155,11 @@ static void secure(struct fetch_op *op)
     const struct tls_peer peer = {
         .host = p->host, .is_address = p->kind != HTTP_HOST_NAME, .port = p->port, .task = p->of->name};
 
+    struct err e = {0};
+
     enter(op, OP_SECURING);
-    if (!f->trusted) {
-        settle(op, FETCH_TLS, "no certificates are trusted");
+    if (!f->trusted || tls_client_ready(f->trusted->client, &e) < 0) {
+        settle(op, FETCH_TLS, f->trusted ? e.text : "no certificates are trusted");
         return;
     }
     op->conn->trusted = trusted_ref(f->trusted);

@@ -95,6 +95,11 @@ int tls_client_new(struct tls_trust *trust, struct tls_client **ret, struct err 
     return 0;
 }
 
+int tls_client_ready(struct tls_client *c, struct err *e)
+{
+    return tls_trust_complete(c->trust, e);
+}
+
 void tls_client_free(struct tls_client *c)
 {
     if (!c)

@@ -64,6 +64,10 @@ MUST_USE struct tls_conn *tls_accept(struct tls_server *s, int fd, const struct 
 struct tls_trust;
 MUST_USE int tls_trust_new(struct slice system_pem, struct slice extra_pem, struct tls_trust **ret,
                            struct err *e);
+/* The same, but the system's roots, which are 15 ms of work, are read by tls_client_ready: for a proxy that
+ * somebody waits for.  Their errors come to light only there. */
+MUST_USE int tls_trust_later(struct slice system_pem, struct slice extra_pem, struct tls_trust **ret,
+                             struct err *e);
 struct tls_trust *tls_trust_ref(struct tls_trust *t);
 void tls_trust_free(struct tls_trust *t);
 DEFINE_AUTO(tls_trust)
@@ -71,6 +75,8 @@ DEFINE_AUTO(tls_trust)
 /* One a worker and trust: an SSL_CTX and a bounded cache of sessions by (task, host, port). */
 struct tls_client;
 MUST_USE int tls_client_new(struct tls_trust *trust, struct tls_client **ret, struct err *e);
+/* Before the first tls_connect: all roots are read now. */
+MUST_USE int tls_client_ready(struct tls_client *c, struct err *e);
 void tls_client_free(struct tls_client *c);
 DEFINE_AUTO(tls_client)
 

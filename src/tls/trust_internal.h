@@ -4,11 +4,17 @@
 #include "tls/internal.h"
 
 #include <openssl/x509_vfy.h>
+#include <pthread.h>
 
 struct tls_trust {
     atomic_uint refs;
     X509_STORE *store; /* locks itself: shared by all workers */
+    pthread_mutex_t lock;
+    struct buf unread; /* under lock: roots of the system that are not in the store yet */
 };
+
+/* Reads what was left for later; afterwards, and where nothing was, all roots are in the store. */
+MUST_USE int tls_trust_complete(struct tls_trust *t, struct err *e);
 
 /* Calls `each` for every certificate of a PEM text; other blocks and text between them are skipped.
  * A certificate that cannot be read, or that `each` refuses, is an error. */

@@ -234,7 +234,26 @@ static void nothing_but_certificates_makes_a_trust(void **state)
     assert_int_equal(tls_trust_new(SLICE(""), SLICE("words"), &t, &e), -1);
     assert_int_equal(tls_trust_new(broken, SLICE(""), &t, &e), -1);
     assert_int_equal(tls_trust_new(SLICE(""), broken, &t, &e), -1);
+    assert_int_equal(tls_trust_later(SLICE(""), SLICE(""), &t, &e), -1);
+    assert_int_equal(tls_trust_later(SLICE(""), broken, &t, &e), -1);
     assert_null(t);
+}
+
+static void roots_that_are_read_later_are_judged_then(void **state)
+{
+    (void)state;
+    static const struct slice broken =
+        SLICE("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    struct tls_client *client = NULL;
+    struct err e = {0};
+    AUTO(tls_trust) *t = NULL;
+    assert_int_equal(tls_trust_later(broken, SLICE(""), &t, &e), 0);
+    assert_int_equal(tls_client_new(t, &client, &e), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(tls_client_ready(client, &e), -1);
+        assert_non_null(strstr(e.text, "the system's roots"));
+    }
+    tls_client_free(client);
 }
 
 static void a_host_that_is_not_canonical_is_not_visited(void **state)
@@ -258,6 +277,7 @@ int main(void)
         cmocka_unit_test(a_refusal_names_the_certificate_in_printable_text),
         cmocka_unit_test(a_named_certificate_is_trusted_for_its_own_name_only),
         cmocka_unit_test(nothing_but_certificates_makes_a_trust),
+        cmocka_unit_test(roots_that_are_read_later_are_judged_then),
         cmocka_unit_test(a_host_that_is_not_canonical_is_not_visited),
     };
     return cmocka_run_group_tests_name("tls_verify", tests, set_up, tear_down);
