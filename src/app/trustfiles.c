@@ -34,7 +34,7 @@ int trustfiles_paths(const char *state_dir, struct trustfiles *ret, struct err *
 /* Whatever the umask is: the programs that read them may be other users'. */
 static int write_public(const char *path, struct slice content, struct err *e)
 {
-    if (io_replace_file(path, content, MODE, e) < 0)
+    if (io_place_file(path, content, MODE, e) < 0)
         return -1;
     return chmod(path, MODE) == 0 ? 0 : err_sys(e, "%s: cannot make it readable", path);
 }

@@ -14,7 +14,7 @@ struct trustfiles {
 
 /* Where they are, absolute, whether or not they exist. */
 MUST_USE int trustfiles_paths(const char *state_dir, struct trustfiles *ret, struct err *e);
-/* Writes all three, each replaced as a whole (io_replace_file), 0644.  `state_dir` exists already.
+/* Writes all three, each replaced as a whole (io_place_file), 0644.  `state_dir` exists already.
  * system_pem: roots_read_system of tls/roots.h. */
 MUST_USE int trustfiles_write(const char *state_dir, struct slice ca_pem, struct slice system_pem,
                               struct err *e);

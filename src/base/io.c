@@ -77,7 +77,7 @@ int io_write_all(int fd, struct slice s)
     return 0;
 }
 
-int io_replace_file(const char *path, struct slice content, unsigned mode, struct err *e)
+static int replace(const char *path, struct slice content, unsigned mode, bool lasting, struct err *e)
 {
     char temporary[4096];
     int n = snprintf(temporary, sizeof temporary, "%s.tmp", path);
@@ -87,10 +87,20 @@ int io_replace_file(const char *path, struct slice content, unsigned mode, struc
     AUTO_FD int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, (mode_t)mode);
     if (fd < 0)
         return err_sys(e, "%s: cannot create", temporary);
-    if (io_write_all(fd, content) < 0 || fsync(fd) < 0 || rename(temporary, path) < 0) {
+    if (io_write_all(fd, content) < 0 || (lasting && fsync(fd) < 0) || rename(temporary, path) < 0) {
         err_sys(e, "%s: cannot write", path);
         unlink(temporary);
         return -1;
     }
     return 0;
+}
+
+int io_replace_file(const char *path, struct slice content, unsigned mode, struct err *e)
+{
+    return replace(path, content, mode, true, e);
+}
+
+int io_place_file(const char *path, struct slice content, unsigned mode, struct err *e)
+{
+    return replace(path, content, mode, false, e);
 }

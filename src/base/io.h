@@ -13,3 +13,5 @@ MUST_USE int io_read_file_alone(const char *path, struct buf *ret, struct err *e
 MUST_USE int io_write_all(int fd, struct slice s);
 /* Writes path.tmp, fsyncs, renames over path. */
 MUST_USE int io_replace_file(const char *path, struct slice content, unsigned mode, struct err *e);
+/* The same without fsync: for what each start writes anew, and a power cut may take. */
+MUST_USE int io_place_file(const char *path, struct slice content, unsigned mode, struct err *e);
