@@ -34,6 +34,7 @@ struct run {
     struct jail jail;
     unsigned jail_id;
     bool jail_added, mounts_made;
+    bool served; /* the proxy does, or did */
     struct run_session session;
     struct run_publish publish;
     char id[RUN_ID_BYTES];
@@ -203,9 +204,20 @@ static int check_standard(struct err *e)
     return 0;
 }
 
+static int await_proxy(struct run *r, struct err *e)
+{
+    r->served = supervisor_serve(r->supervisor, e) == 0;
+    return r->served ? 0 : -1;
+}
+
+/* Only now the proxy has to be ready: it got so while the jail was begun. */
 static int add_to_proxy(struct run *r, struct network *n, struct err *e)
 {
     const char *task = supervisor_load(r->supervisor)->config->tasks[0].name;
+    if (await_proxy(r, e) < 0) {
+        network_close(n);
+        return -1;
+    }
     if (jail_test_failure(r->fail, JAIL_STEP_capture, e) < 0) {
         network_close(n);
         return jail_step_failed(JAIL_STEP_capture, e);
@@ -285,6 +297,7 @@ static void say_finding(void *arg, enum mounts_finding f, const char *path, cons
         [MOUNTS_CONFIG] = "git's configuration inside",
         [MOUNTS_KEPT] = "the repository of this run is kept",
         [MOUNTS_LINK] = "a link that was made inside",
+        [MOUNTS_DEEP] = "folders that were made inside",
     };
     if (!r->o->quiet)
         log_info("look at %s: %s%s%s", path, texts[f], detail[0] ? ": " : "", detail);
@@ -300,13 +313,6 @@ static void look_at_files(struct run *r)
         log_error("what the command changed cannot be told: %s", e.text);
     mounts_finish(r->plan.mounts);
     r->mounts_made = false;
-}
-
-static void say_opaque(const struct run_opaque *o, const char *one, const char *of)
-{
-    if (o->count)
-        log_info("not inspected: %" PRIu64 " %s%s%s, %" PRIu64 " bytes out of the jail, %" PRIu64 " into it", o->count,
-                 one, o->count == 1 ? "" : "s", of, o->out, o->in);
 }
 
 static void say_summary(const struct run *r)
@@ -326,8 +332,10 @@ static void say_summary(const struct run *r)
              s.sent);
     if (s.would_block)
         log_info("mode monitor: %" PRIu64 " of them left that the policy would block", s.would_block);
-    say_opaque(&s.tunnels, "tunnel", " (tls: passthrough)");
-    say_opaque(&s.services, "connection", " of services and published ports");
+    if (s.uninspected)
+        log_info("not inspected: %" PRIu64 " connection%s of services and published ports, %" PRIu64
+                 " bytes out of the jail, %" PRIu64 " into it",
+                 s.uninspected, s.uninspected == 1 ? "" : "s", s.uninspected_out, s.uninspected_in);
     supervisor_head(r->supervisor, &seq, hash);
     log_info("log %s, last record %" PRIu64 ":%s, seals by key %s", log, seq, hash,
              supervisor_seal_key(r->supervisor));
@@ -359,7 +367,7 @@ static void wind_up(struct run *r)
     run_session_stop(&r->session);
     run_publish_close(&r->publish);
     jail_kill(&r->jail);
-    if (!r->supervisor || r->ended)
+    if (!r->supervisor || r->ended || (!r->served && await_proxy(r, NULL) < 0))
         return;
     if (r->jail_added)
         supervisor_remove_jail(r->supervisor, r->jail_id);

@@ -38,7 +38,8 @@ static int find_user(struct run_plan *p, struct err *e)
     struct stat st;
     if (stat(p->o->project, &st) < 0)
         return err_sys(e, "%s", p->o->project);
-    const struct passwd *taken = getpwuid(EXEAT_JAIL_UID);
+    /* Only root's choice, and a number that nobody has is looked for in every service of nsswitch.conf(5). */
+    const struct passwd *taken = getuid() == 0 ? getpwuid(EXEAT_JAIL_UID) : NULL;
     const struct run_user_facts facts = {.uid = getuid(),
                                          .gid = getgid(),
                                          .owner = st.st_uid,

@@ -64,10 +64,10 @@ static int open_places(struct supervisor *s, struct err *e)
     const char *name;
     snprintf(s->audit_path, sizeof s->audit_path, "%s", c->audit.file);
     if (folders_make(c->state, e) < 0)
-        return err_wrap(e, "`state` of the configuration");
+        return -1;
     s->audit_dir = folders_open_parent(s->audit_path, &name, e);
     if (s->audit_dir < 0)
-        return err_wrap(e, "`audit.file` of the configuration");
+        return -1;
     s->audit_name = name;
     s->workers = c->workers ? c->workers : count_cores();
     if (listeners_open(c, &s->listeners, e) < 0)
@@ -121,10 +121,7 @@ static int launch(struct supervisor *s, int bundle_fd, struct err *e)
     struct slice ca;
     if (supervisor_await_keeper(s, &ca_pem, &ca, e) < 0)
         return -1;
-    /* While the proxy compiles. */
-    if (supervisor_write_trust(s, ca, bundle_fd, e) < 0)
-        return -1;
-    return supervisor_await(&s->proxy, NULL, e);
+    return supervisor_write_trust(s, ca, bundle_fd, e);
 }
 
 static void on_proxy_end(struct loop_child *child, int status);
@@ -161,7 +158,12 @@ static int start(struct supervisor *s, struct err *e)
         snprintf(s->run, sizeof s->run, "%s", s->o.run);
     else if (supervisor_make_run(s->run) < 0)
         return err_set(e, "no randomness for the run's id");
-    if (open_places(s, e) < 0 || launch(s, bundle, e) < 0)
+    return open_places(s, e) < 0 ? -1 : launch(s, bundle, e);
+}
+
+int supervisor_serve(struct supervisor *s, struct err *e)
+{
+    if (supervisor_await(&s->proxy, NULL, e) < 0)
         return -1;
     watch(s);
     return supervisor_hear(s, e);

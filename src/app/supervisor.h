@@ -28,10 +28,14 @@ struct supervisor_options {
 
 struct supervisor;
 
-/* Returns when the proxy serves, or with the reason why it does not (then nothing is left behind but
- * files).  `loop` is the main thread's, made before: it must see the children's ends. */
+/* Returns when the keeper is ready, the trust files are written and the proxy knows what to do, or with the
+ * reason why not (then nothing is left behind but files).  `loop` is the main thread's, made before: it must
+ * see the children's ends.  The caller may do other work while the proxy gets ready, but calls
+ * supervisor_serve before everything else below that is not a question. */
 MUST_USE int supervisor_start(struct loop *loop, const struct supervisor_options *o, struct supervisor **ret,
                               struct err *e);
+/* Returns when the proxy serves, or with the reason why it does not. */
+MUST_USE int supervisor_serve(struct supervisor *s, struct err *e);
 /* Kills what still runs. */
 void supervisor_free(struct supervisor *s);
 DEFINE_AUTO(supervisor)

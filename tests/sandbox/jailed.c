@@ -72,7 +72,7 @@ static int start(struct run *r, char **argv, struct err *e)
         .files = {.config = argv[1], .report = report}, .ephemeral_ca = true, .ended = on_end, .arg = r};
     struct network n;
     int pair[2];
-    if (supervisor_start(r->loop, &options, &r->supervisor, e) < 0)
+    if (supervisor_start(r->loop, &options, &r->supervisor, e) < 0 || supervisor_serve(r->supervisor, e) < 0)
         return -1;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(e, "socketpair");
