@@ -1,6 +1,8 @@
 /* Builds the jail's root, in a mount namespace of its own, by descriptor. */
 #include "sandbox/mounts_internal.h"
 
+#include "base/io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -13,7 +15,7 @@
 
 #include <linux/openat2.h>
 
-enum { TMPFS_MAX = 16 };
+enum { TMPFS_MAX = 16, SMALL_BYTES = 64 << 10 };
 
 /* Where things stand while the root grows: a tmpfs over a folder of the run, with
  *   root/   a second tmpfs: the jail's /
@@ -21,6 +23,7 @@ enum { TMPFS_MAX = 16 };
 struct stage {
     struct mounts *m;
     int root, make;
+    dev_t root_dev;
     unsigned made;         /* names used up in make/ */
     dev_t ours[TMPFS_MAX]; /* file systems in which mount points may be made */
     size_t our_count;
@@ -175,9 +178,52 @@ static int bind_op(struct stage *s, const struct mount_op *op, uint64_t flags, s
     return tree < 0 ? -1 : put(s, op, tree, FLAGS | flags, expected(s, op), e);
 }
 
+/* --- small files --- */
+
+/* A mount costs more than a small file: bubblewrap copies each and reads the list of all of them for each
+ * thing that it mounts itself.  So what is read-only and lies in the jail's own /, which is made read-only in
+ * the end, is written there. */
+static int open_in_place(const struct stage *s, const char *to)
+{
+    char name[NAME_MAX + 1];
+    struct stat st;
+    AUTO_FD int dir = open_parent(s, to, name);
+    if (dir < 0 || fstat(dir, &st) < 0 || st.st_dev != s->root_dev)
+        return -1;
+    return openat(dir, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444);
+}
+
+/* Opens the planned file for reading; -1 where it is not small, not plain or not this user's to read. */
+static int open_small(const struct mount_op *op, size_t *ret_size)
+{
+    const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+                                 .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+    struct stat st;
+    if (op->protects || op->fd < 0 || fstat(op->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+        st.st_size > SMALL_BYTES || (st.st_mode & 0111))
+        return -1;
+    AUTO_FD int fd = (int)syscall(SYS_openat2, AT_FDCWD, op->from, &how, sizeof how);
+    if (fd < 0 || !same_file(fd, op->fd))
+        return -1;
+    *ret_size = (size_t)st.st_size;
+    return TAKE_FD(fd);
+}
+
+/* True when it is there now; else it has to be mounted. */
+static bool copy_in_place(const struct stage *s, const struct mount_op *op)
+{
+    char bytes[SMALL_BYTES];
+    size_t size = 0;
+    AUTO_FD int from = open_small(op, &size);
+    if (from < 0 || read(from, bytes, sizeof bytes) != (ssize_t)size)
+        return false;
+    AUTO_FD int to = open_in_place(s, op->to);
+    return to >= 0 && io_write_all(to, slice_of(bytes, size)) == 0;
+}
+
 static int apply_read(struct stage *s, const struct mount_op *op, struct err *e)
 {
-    return bind_op(s, op, MOUNT_ATTR_RDONLY, e);
+    return copy_in_place(s, op) ? 0 : bind_op(s, op, MOUNT_ATTR_RDONLY, e);
 }
 
 static int apply_write(struct stage *s, const struct mount_op *op, struct err *e)
@@ -261,9 +307,12 @@ static int apply_link_over(struct stage *s, const struct mount_op *op, struct er
 static int apply_text(struct stage *s, const struct mount_op *op, struct err *e)
 {
     char name[16];
+    AUTO_FD int here = open_in_place(s, op->to);
+    if (here >= 0)
+        return io_write_all(here, slice_of(op->text, op->len)) < 0 ? err_sys(e, "%s: cannot write", op->to) : 0;
     snprintf(name, sizeof name, "%u", s->made++);
     AUTO_FD int file = openat(s->make, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444);
-    if (file < 0 || write(file, op->text, op->len) != (ssize_t)op->len)
+    if (file < 0 || io_write_all(file, slice_of(op->text, op->len)) < 0)
         return err_sys(e, "%s: cannot write", op->to);
     AUTO_FD int target = open_target(s, op->to, S_IFREG, true);
     if (target < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
@@ -303,6 +352,7 @@ static int over(int dir, const char *path, int tree)
 
 static int open_stage(struct stage *s, struct err *e)
 {
+    struct stat st;
     AUTO_FD int outer = new_tmpfs(s, "0700"), inner = new_tmpfs(s, "0755");
     if (outer < 0 || inner < 0)
         return err_sys(e, "cannot make a tmpfs");
@@ -314,7 +364,10 @@ static int open_stage(struct stage *s, struct err *e)
         return err_sys(e, "%s: cannot mount on it", s->m->run);
     s->root = over(base, "root", inner);
     s->make = openat(base, "make", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return s->root < 0 || s->make < 0 ? err_sys(e, "%s: cannot mount in it", s->m->run) : 0;
+    if (s->root < 0 || s->make < 0 || fstat(s->root, &st) < 0)
+        return err_sys(e, "%s: cannot mount in it", s->m->run);
+    s->root_dev = st.st_dev;
+    return 0;
 }
 
 static int close_stage(struct stage *s, struct err *e)
