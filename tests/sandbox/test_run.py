@@ -250,7 +250,7 @@ def test_a_shell_inside_has_job_control_and_its_own_terminal(terminal):
     terminal.expect("outer\\$ ")
     terminal.type("echo status $?\n")
     terminal.expect("status 5\r\n")
-    assert terminal.modes() == before
+    paths.wait_until(lambda: terminal.modes() == before, "the modes of a prompt")
 
 
 def test_a_command_is_stopped_and_continued_by_the_shell_outside(terminal):
