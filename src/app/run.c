@@ -315,6 +315,13 @@ static void look_at_files(struct run *r)
     r->mounts_made = false;
 }
 
+static void say_opaque(const struct run_opaque *o, const char *one, const char *of)
+{
+    if (o->count)
+        log_info("not inspected: %" PRIu64 " %s%s%s, %" PRIu64 " bytes out of the jail, %" PRIu64 " into it", o->count,
+                 one, o->count == 1 ? "" : "s", of, o->out, o->in);
+}
+
 static void say_summary(const struct run *r)
 {
     struct run_summary s;
@@ -332,10 +339,8 @@ static void say_summary(const struct run *r)
              s.sent);
     if (s.would_block)
         log_info("mode monitor: %" PRIu64 " of them left that the policy would block", s.would_block);
-    if (s.uninspected)
-        log_info("not inspected: %" PRIu64 " connection%s of services and published ports, %" PRIu64
-                 " bytes out of the jail, %" PRIu64 " into it",
-                 s.uninspected, s.uninspected == 1 ? "" : "s", s.uninspected_out, s.uninspected_in);
+    say_opaque(&s.tunnels, "tunnel", " (tls: passthrough)");
+    say_opaque(&s.services, "connection", " of services and published ports");
     supervisor_head(r->supervisor, &seq, hash);
     log_info("log %s, last record %" PRIu64 ":%s, seals by key %s", log, seq, hash,
              supervisor_seal_key(r->supervisor));

@@ -64,10 +64,10 @@ static int open_places(struct supervisor *s, struct err *e)
     const char *name;
     snprintf(s->audit_path, sizeof s->audit_path, "%s", c->audit.file);
     if (folders_make(c->state, e) < 0)
-        return -1;
+        return err_wrap(e, "`state` of the configuration");
     s->audit_dir = folders_open_parent(s->audit_path, &name, e);
     if (s->audit_dir < 0)
-        return -1;
+        return err_wrap(e, "`audit.file` of the configuration");
     s->audit_name = name;
     s->workers = c->workers ? c->workers : count_cores();
     if (listeners_open(c, &s->listeners, e) < 0)

@@ -9,8 +9,14 @@ enum {
     RANDOM_BYTES = 32,
     SESSION_ID_MAX = 32,
     EXTENSION_SERVER_NAME = 0,
-    EXTENSION_ECH = 0xfe0d, /* RFC 9849 */
     NAME_TYPE_HOST = 0,
+};
+
+/* Extensions behind which a server may find another name than the one in the open.  Some clients send the
+ * first though it hides nothing (GREASE, RFC 9849 6.2), made so that nobody on the way can tell. */
+static const uint16_t hiding[] = {
+    0xfe0d, /* encrypted_client_hello, RFC 9849 */
+    0xffce, /* encrypted_server_name, in the drafts before it */
 };
 
 /* Takes a big-endian number of `bytes` bytes. */
@@ -56,6 +62,14 @@ static bool read_name(struct slice in, struct tls_hello *h)
     return true;
 }
 
+static bool hides_name(size_t type)
+{
+    for (size_t i = 0; i < ARRAY_LEN(hiding); i++)
+        if (hiding[i] == type)
+            return true;
+    return false;
+}
+
 static bool read_extensions(struct slice in, struct tls_hello *h)
 {
     bool named = false;
@@ -67,7 +81,7 @@ static bool read_extensions(struct slice in, struct tls_hello *h)
         if (type == EXTENSION_SERVER_NAME && (named || !read_name(body, h)))
             return false;
         named |= type == EXTENSION_SERVER_NAME;
-        h->hides_name |= type == EXTENSION_ECH;
+        h->hides_name |= hides_name(type);
     }
     return true;
 }

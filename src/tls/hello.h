@@ -10,7 +10,7 @@
 struct tls_hello {
     char name[CAP_HOST_BYTES + 2]; /* as it came; without NUL */
     size_t name_len;               /* 0: there is none */
-    bool hides_name; /* encrypted_client_hello: the name inside may be another */
+    bool hides_name; /* encrypted_client_hello or its like: the name inside may be another, or there is none */
 };
 
 /* 1: a whole ClientHello stands at the front of `in`; 0: more bytes are needed; -1: it is none, or longer than
