@@ -23,6 +23,7 @@ struct log_reader {
     struct buf in;
     size_t taken;   /* bytes of the line that was returned last */
     bool cut_short; /* what is left has no newline and never will: the file was rotated */
+    bool too_long;  /* the rest of the last line is passed over */
     struct log_place place;
     unsigned files;
 };
@@ -105,6 +106,7 @@ static void adopt(struct log_reader *r, int fd, const struct stat *st, const cha
     r->files++;
     buf_clear(&r->in);
     r->taken = 0;
+    r->too_long = false;
     snprintf(r->place.file, sizeof r->place.file, "%s%s", r->dir, name);
     r->place.line = 0;
 }
@@ -185,15 +187,28 @@ static int advance(struct log_reader *r, struct err *e)
     return 1;
 }
 
-static bool take_line(struct log_reader *r, struct slice *ret_line)
+/* What is left of a line that was too long. */
+static void pass_over(struct log_reader *r)
 {
     struct slice in = buf_slice(&r->in);
     ptrdiff_t newline = slice_find(in, '\n');
-    if (newline < 0 && buf_space(&r->in) > 0 && !r->cut_short)
+    r->too_long = newline < 0;
+    buf_consume(&r->in, newline < 0 ? in.len : (size_t)newline + 1);
+}
+
+static bool take_line(struct log_reader *r, struct slice *ret_line)
+{
+    if (r->too_long)
+        pass_over(r);
+    struct slice in = buf_slice(&r->in);
+    ptrdiff_t newline = slice_find(in, '\n');
+    bool full = buf_space(&r->in) == 0;
+    if (newline < 0 && !full && !r->cut_short)
         return false;
+    r->too_long = newline < 0 && full;
     r->cut_short = false;
     size_t len = newline < 0 ? in.len : (size_t)newline;
-    *ret_line = slice_first(in, len);
+    *ret_line = slice_first(in, r->too_long ? 0 : len);
     r->taken = newline < 0 ? len : len + 1;
     r->place.line++;
     struct slice prev;

@@ -23,7 +23,7 @@ enum log_read {
     LOG_ERROR, /* *e says what */
 };
 
-/* A line longer than a record can be is cut into pieces, none of which is a record. */
+/* A line longer than a record can be comes as an empty one. */
 MUST_USE enum log_read log_reader_next(struct log_reader *r, struct slice *ret_line, struct err *e);
 /* Of the line returned last. */
 const struct log_place *log_reader_place(const struct log_reader *r);

@@ -34,7 +34,8 @@ struct replay {
     const struct policy_options *o;
     const struct policy *policy;
     int64_t now_ms;
-    uint64_t judged, changed, other, unknown[UNKNOWN_COUNT];
+    uint64_t judged, changed, other, broken, unknown[UNKNOWN_COUNT]; /* broken: lines that are no records */
+    struct log_place first_broken;
     struct buf url; /* of the record that is judged */
 };
 
@@ -175,6 +176,9 @@ static void sum_up(const struct replay *p)
     for (size_t i = 0; i < UNKNOWN_COUNT; i++)
         if (p->unknown[i])
             fprintf(stderr, "  %" PRIu64 " cannot be replayed: %s\n", p->unknown[i], unknown_words[i]);
+    if (p->broken)
+        fprintf(stderr, "%s:%" PRIu64 ": not a record%s: what it said is not judged; look at it with `exeat log --verify`\n",
+                p->first_broken.file, p->first_broken.line, p->broken > 1 ? ", nor are others" : "");
 }
 
 /* --- the logs --- */
@@ -203,6 +207,12 @@ static void replay_record(struct replay *p, const struct log_record *r)
         print_change(p, r, &v);
 }
 
+static void note_broken(struct replay *p, const struct log_place *place)
+{
+    if (p->broken++ == 0)
+        p->first_broken = *place;
+}
+
 static int replay_log(struct replay *p, const char *path, struct err *e)
 {
     AUTO(log_reader) *reader = NULL;
@@ -213,7 +223,7 @@ static int replay_log(struct replay *p, const char *path, struct err *e)
     while ((got = log_reader_next(reader, &line, e)) == LOG_LINE) {
         struct log_record record;
         if (log_record_parse(line, &record) < 0) {
-            p->other++;
+            note_broken(p, log_reader_place(reader));
             continue;
         }
         replay_record(p, &record);
@@ -239,8 +249,10 @@ int policy_replay(const struct policy_options *o)
         result = replay_log(&p, logs.paths[i], &e);
     logs_clear(&logs);
     buf_free(&p.url);
-    if (result < 0)
+    if (result < 0) {
         fprintf(stderr, "exeat policy test: %s\n", e.text);
+        return EXIT_ERROR;
+    }
     sum_up(&p);
-    return result < 0 ? EXIT_ERROR : p.changed ? EXIT_FINDINGS : EXIT_OK;
+    return p.broken ? EXIT_ERROR : p.changed ? EXIT_FINDINGS : EXIT_OK;
 }

@@ -185,3 +185,22 @@ def test_replay_reads_rotated_logs_too(start, raw, tmp_path):
     policy.write_text("exeat: 1\n")
     done = one.cli("policy", "test", "--replay", one.audit, policy)
     assert lines and done.returncode == 1 and "raw.test/first" in done.stdout
+
+
+def test_replay_of_what_is_no_log_is_an_error_that_says_where(start, raw, tmp_path):
+    one = start("exeat: 1\ntask: widgets\nallow: [{host: raw.test, paths: [/**]}]\n")
+    one.client().get("https://raw.test/first")
+    one.stop()
+    policy, log = tmp_path / "next.yaml", tmp_path / "log.jsonl"
+    policy.write_text("exeat: 1\nallow: [{host: raw.test, paths: [/**]}]\n")
+    lines = one.audit.read_bytes().splitlines(keepends=True)
+    for text, line in ((b"nothing of ours\n", 1), (b"\0" * 3_000_000 + b"\n" + lines[0], 1),
+                       (lines[0] + b"\x1f\x8b\n" + lines[1], 2), (lines[0] + lines[1][:-20] + b"\n" + lines[1], 2)):
+        log.write_bytes(text)
+        done = one.cli("policy", "test", "--replay", log, policy)
+        assert done.returncode == 2 and f"{log}:{line}: not a record" in done.stderr, done.stderr
+    for text in (b"", b"".join(lines), b"".join(lines) + lines[-1][:-20]):  # nothing yet, whole, cut off by a crash
+        log.write_bytes(text)
+        assert one.cli("policy", "test", "--replay", log, policy).returncode == 0
+    missing = one.cli("policy", "test", "--replay", tmp_path / "none.jsonl", policy)
+    assert missing.returncode == 2 and "none.jsonl" in missing.stderr and "replayed" not in missing.stderr

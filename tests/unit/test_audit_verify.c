@@ -92,6 +92,37 @@ static void each_tampering_is_found_and_said_where(void **state)
     }
 }
 
+enum { LONG_BYTES = 3 << 20 };
+
+/* Its pieces could be made to look like records, and its line is one line. */
+static void a_line_longer_than_any_record_is_one_line_and_no_record(void **state)
+{
+    struct audit_fixture *f = *state;
+    AUTO_BUF room;
+    char path[256];
+    struct err e;
+    AUTO(log_reader) *r = NULL;
+    struct slice line;
+    write_log(f, RECORDS);
+    struct slice text = fixture_read(f, "audit.jsonl", &room);
+    AUTO_BUF made = BUF_INIT(2 * LONG_BYTES);
+    put_line(&made, text, 1);
+    while (buf_len(&made) < LONG_BYTES)
+        assert_int_equal(buf_append(&made, slice_first(line_of(text, 2), line_of(text, 2).len - 1)), 0);
+    assert_int_equal(buf_append(&made, SLICE("\n")), 0);
+    put_line(&made, text, 2);
+    fixture_replace(f, "audit.jsonl", buf_slice(&made));
+    assert_non_null(strstr(fixture_verify(f), "audit.jsonl:2: edited: this line is no record"));
+    fixture_path(f, "audit.jsonl", path);
+    assert_int_equal(log_reader_open(path, &r, &e), 0);
+    for (unsigned number = 1; number <= 3; number++) {
+        assert_int_equal(log_reader_next(r, &line, &e), LOG_LINE);
+        assert_int_equal(log_reader_place(r)->line, number);
+        assert_int_equal(line.len, number == 2 ? 0 : line_of(text, number / 2 + 1).len - 1);
+    }
+    assert_int_equal(log_reader_next(r, &line, &e), LOG_END);
+}
+
 static void verify_with_head(const struct audit_fixture *f, uint64_t seq, const char *hash,
                              struct log_verdict *ret)
 {
@@ -233,6 +264,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_tampering_is_found_and_said_where),
+        TEST(a_line_longer_than_any_record_is_one_line_and_no_record),
         TEST(a_noted_head_shows_a_cut_tail_and_a_changed_last_record),
         TEST(tampering_with_files_is_found),
         TEST(a_reader_follows_the_log_over_rotations),
