@@ -256,6 +256,18 @@ static void end_of_client(struct conn *c, bool spoke)
     conn_close(c, false);
 }
 
+void capture_cut(struct conn *c)
+{
+    static const char detail[] = "exeat stopped before it was known what the client wants";
+    struct verdict verdict;
+    judge(c, &verdict);
+    if (c->captured_denied)
+        record(c, "block", REASON_PORT_DENIED, &verdict, detail);
+    else
+        record(c, "allow", verdict.reason, &verdict, detail);
+    conn_close(c, false);
+}
+
 /* Bytes that stay unread keep the descriptor readable: it is looked at again when more has come than was
  * seen. */
 static void wait_for_more(struct conn *c, size_t seen)

@@ -16,3 +16,5 @@ enum capture_kind capture_classify(struct slice first);
 /* A connection accepted on a capture listener: CONN_SNIFF, or closed already.  `ask`: see client.h. */
 void capture_begin(struct conn *c, int ask);
 bool capture_step(struct conn *c);
+/* In CONN_SNIFF when exeat stops: it ends, recorded as it stands. */
+void capture_cut(struct conn *c);

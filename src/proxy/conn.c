@@ -97,7 +97,9 @@ void conn_close_idle(struct worker *w)
 {
     LIST_FOREACH(it, &w->conns) {
         struct conn *c = LIST_ENTRY(it, struct conn, node);
-        if (c->state == CONN_SNIFF || (c->state == CONN_HEAD && buf_len(&c->in) == 0))
+        if (c->state == CONN_SNIFF)
+            capture_cut(c);
+        else if (c->state == CONN_HEAD && buf_len(&c->in) == 0)
             conn_close(c, false);
         else
             c->close_after = true;

@@ -95,7 +95,7 @@ static void close_port(struct jail_port *p)
     p->closed = true;
     for (size_t i = 0; i < TCP_LISTENERS; i++)
         if (p->listeners[i].worker)
-            worker_listener_stop(&p->listeners[i]);
+            worker_listener_finish(&p->listeners[i]);
     dns_server_free(TAKE(p->dns));
     if (p->relays)
         relays_stop_listening(p->relays);

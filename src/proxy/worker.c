@@ -32,23 +32,27 @@ static void retry_accept(struct loop_deadline *d)
     loop_io_want(&l->io, LOOP_READ);
 }
 
-/* One connection a turn: the other workers get theirs. */
-static void accept_one(struct loop_io *io, int events UNUSED)
+/* False where nobody waits, or nobody can be taken in. */
+static bool accept_next(struct listener *l)
 {
-    struct listener *l = CONTAINER_OF(io, struct listener, io);
     struct sockaddr_storage sa;
     socklen_t len = sizeof sa;
     AUTO_FD int fd = accept4(l->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             accept_later(l);
-        return;
+        return false;
     }
     struct fetch_address peer;
-    if (fetch_address_from_sockaddr((struct sockaddr *)&sa, len, &peer) < 0)
-        return;
-    if (conn_new(l, fd, &peer) == 0)
+    if (fetch_address_from_sockaddr((struct sockaddr *)&sa, len, &peer) == 0 && conn_new(l, fd, &peer) == 0)
         (void)TAKE_FD(fd);
+    return true;
+}
+
+/* One connection a turn: the other workers get theirs. */
+static void accept_one(struct loop_io *io, int events UNUSED)
+{
+    (void)accept_next(CONTAINER_OF(io, struct listener, io));
 }
 
 void worker_listener_init(struct listener *l, struct worker *w, int fd)
@@ -62,6 +66,13 @@ void worker_listener_stop(struct listener *l)
 {
     loop_deadline_clear(&l->retry);
     loop_io_stop(&l->io);
+}
+
+void worker_listener_finish(struct listener *l)
+{
+    for (unsigned n = 0; n < SOMAXCONN && accept_next(l); n++)
+        ;
+    worker_listener_stop(l);
 }
 
 static int make_listeners(struct worker *w, const struct proxy_setup *setup)
@@ -91,6 +102,17 @@ static void stop_listeners(struct worker *w)
         for (struct conn *c = LIST_ENTRY(it, struct conn, node); c; c = NULL)                                \
             if ((c->state == CONN_EXCHANGE || c->state == CONN_TUNNEL) && c->exchange->slot)
 
+/* What goes on is judged as if it came now: after a reload, and where a rule expires. */
+static void judge_running(struct worker *w)
+{
+    w->expiry_ms = snapshot_next_expiry(w->snapshot, clock_wall_ms());
+    FOREACH_RUNNING(it, c, w) {
+        request_judge_again(c->exchange, w->snapshot);
+        conn_pump(c);
+    }
+    relays_judge_again(w);
+}
+
 static void use_snapshot(struct worker *w, struct proxy_snapshot *next)
 {
     struct err e;
@@ -101,11 +123,7 @@ static void use_snapshot(struct worker *w, struct proxy_snapshot *next)
     }
     proxy_snapshot_free(w->snapshot);
     w->snapshot = next;
-    FOREACH_RUNNING(it, c, w) {
-        request_judge_again(c->exchange, next);
-        conn_pump(c);
-    }
-    relays_judge_again(w);
+    judge_running(w);
 }
 
 static void say_when_drained(struct worker *w)
@@ -247,6 +265,8 @@ static void tick(struct loop_deadline *d)
 {
     struct worker *w = CONTAINER_OF(d, struct worker, tick);
     record_lasting(w);
+    if (clock_wall_ms() >= w->expiry_ms)
+        judge_running(w);
     if (w->index == 0)
         watch_log(w);
     if (w->index == 0 && ++w->ticks % TICKS_PER_SECOND == 0)
@@ -263,6 +283,7 @@ int worker_init(struct worker *w, const struct proxy_setup *setup, struct tls_ke
     w->keeper = setup->keepers[w->index];
     w->inflight = setup->inflight;
     w->snapshot = proxy_snapshot_ref(setup->snapshot);
+    w->expiry_ms = snapshot_next_expiry(w->snapshot, clock_wall_ms());
     list_init(&w->jails);
     list_init(&w->relays);
     list_init(&w->asking);

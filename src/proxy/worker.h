@@ -50,6 +50,7 @@ struct worker {
     struct audit_log *log;
     struct inflight *inflight;
     struct proxy_snapshot *snapshot;
+    int64_t expiry_ms; /* when one of its rules expires next, by the wall clock */
     struct task_table *tasks;
     struct sources *sources;
 
@@ -81,6 +82,8 @@ struct worker {
 /* A listener of this worker; from loop_io_want(&l->io, LOOP_READ) on it accepts. */
 void worker_listener_init(struct listener *l, struct worker *w, int fd);
 void worker_listener_stop(struct listener *l);
+/* Takes in who waits already, then stops: what a jail's programs tried last is on record too. */
+void worker_listener_finish(struct listener *l);
 
 MUST_USE int worker_init(struct worker *w, const struct proxy_setup *setup, struct tls_key *leaf, struct err *e);
 MUST_USE int worker_start(struct worker *w, struct audit_log *log, struct tls_key *leaf, struct err *e);

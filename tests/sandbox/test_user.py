@@ -1,4 +1,9 @@
-"""What a user meets: an agent that calls exeat itself."""
+"""What a user meets: an agent that calls exeat itself, the record of what was tried last."""
+
+import os
+import pathlib
+import signal
+import subprocess
 
 import pytest
 
@@ -41,3 +46,29 @@ def test_judging_and_help_work_in_a_jail(world):
     (world.project / "mine.yaml").write_text("exeat: 1\nallow:\n  - GET https://a.example/x\n")
     assert inside(world, "check", "--policy", "mine.yaml", "GET", "https://a.example/x").returncode == 0
     assert inside(world, "run", "--help").stdout.startswith("usage: exeat run")
+
+
+def role(supervisor, name):
+    """The process of this name among the supervisor's."""
+    children = pathlib.Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    return next(int(pid) for pid in children if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == name)
+
+
+def test_what_was_tried_last_is_on_record(world):
+    """The proxy sees these connections only when the jail has ended already."""
+    tries = "read -r line; for port in $(seq 4001 4100); do exec 3<>/dev/tcp/192.0.2.7/$port; done"
+    command = [world.exeat, "run", "--policy", world.top / "policy.yaml", "--", "bash", "-c", f"echo ready; {tries}; echo done"]
+    run = subprocess.Popen([str(word) for word in command], cwd=world.project, env=world.environment(), text=True,
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **world.as_user())
+    assert run.stdout.readline() == "ready\n"
+    proxy = role(run.pid, "proxy")
+    os.kill(proxy, signal.SIGSTOP)
+    try:
+        run.stdin.write("go\n")
+        run.stdin.flush()
+        assert run.stdout.readline() == "done\n"
+    finally:
+        os.kill(proxy, signal.SIGCONT)
+    said = run.communicate(timeout=30)[1]
+    tried = {r["url"] for r in world.records("connect") if r["verdict"] == "block" and r["reason"] == "port-denied"}
+    assert tried == {f"tcp://192.0.2.7:{port}" for port in range(4001, 4101)}, said
