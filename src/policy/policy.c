@@ -36,6 +36,17 @@ bool policy_needs_headers(const struct policy *p)
     return p->needs_headers;
 }
 
+int64_t policy_next_expiry(const struct policy *p, int64_t now_ms)
+{
+    int64_t next = p->expires.ms > now_ms ? p->expires.ms : INT64_MAX;
+    for (size_t i = 0; i < p->rule_count; i++) {
+        int64_t ms = p->rules[i]->expires.ms;
+        if (ms > now_ms && ms < next)
+            next = ms;
+    }
+    return next;
+}
+
 void policy_rule_info(const struct policy_rule *r, struct policy_rule_info *ret)
 {
     *ret = (struct policy_rule_info){

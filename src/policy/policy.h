@@ -90,6 +90,9 @@ size_t policy_rule_count(const struct policy *p);
 const struct policy_rule *policy_rule_at(const struct policy *p, size_t i);
 /* Whether any rule speaks of header fields: who judges again later must keep them. */
 bool policy_needs_headers(const struct policy *p);
+/* When, after that moment, a verdict may change though nothing is reloaded: a rule or the policy expires.
+ * INT64_MAX: never. */
+int64_t policy_next_expiry(const struct policy *p, int64_t now_ms);
 
 /* What is known of a request when its head was read. */
 struct request_facts {

@@ -281,3 +281,14 @@ enum proxy_blocked_connect snapshot_blocked_connect(const struct proxy_snapshot 
 {
     return s->blocked_connect;
 }
+
+int64_t snapshot_next_expiry(const struct proxy_snapshot *s, int64_t now_ms)
+{
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < s->task_count; i++) {
+        const struct policy *p = s->tasks[i].policy;
+        int64_t ms = p ? policy_next_expiry(p, now_ms) : INT64_MAX;
+        next = ms < next ? ms : next;
+    }
+    return next;
+}

@@ -24,6 +24,9 @@ const struct proxy_limits *snapshot_limits(const struct proxy_snapshot *s);
 const struct proxy_timeouts *snapshot_timeouts(const struct proxy_snapshot *s);
 enum proxy_blocked_connect snapshot_blocked_connect(const struct proxy_snapshot *s);
 
+/* When, after that moment of the wall clock, a verdict may change though nothing is reloaded; INT64_MAX: never. */
+int64_t snapshot_next_expiry(const struct proxy_snapshot *s, int64_t now_ms);
+
 /* NULL where there is none. */
 const struct snapshot_task *snapshot_task_named(const struct proxy_snapshot *s, struct slice name);
 

@@ -54,10 +54,16 @@ def test_an_encoded_slash_is_sent_as_it_came(under, raw):
     assert [r.target for r in raw.requests] == ["/acme%2Fwidgets"]
 
 
+def soon(seconds):
+    """A moment, and as a policy writes it."""
+    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+    return until, f"expires: \"{until.isoformat(timespec='milliseconds')}\""
+
+
 def test_a_rule_expires_on_a_live_connection(under, raw):
     exeat = under("")
-    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)
-    exeat.reload(policy=RULE % f", expires: \"{until.isoformat(timespec='milliseconds')}\"")
+    until, text = soon(2)
+    exeat.reload(policy=RULE % f", {text}")
     stream = exeat.client().tunnel("raw.test:443")
     assert get(stream, "/x").status == 200
     time.sleep(max(0, (until - datetime.datetime.now(datetime.timezone.utc)).total_seconds()) + 0.05)
@@ -75,6 +81,25 @@ def download(raw):
             connection.send(b"x" * 1000)
             time.sleep(0.02)
     raw.script = script
+
+
+@pytest.mark.parametrize("policy, reason", [
+    (lambda text: RULE % f", {text}", "rule-expired"), (lambda text: f"{text}\n" + RULE % "", "rule-expired"),
+    (lambda text: RULE % f", {text}" + RULE.partition("allow:\n")[2].replace("only", "other") % "", None),
+], ids=["a rule", "the policy", "a rule beside one that stays"])
+def test_what_is_running_ends_within_a_second_of_its_rules_end(under, raw, policy, reason):
+    download(raw)
+    exeat = under("")
+    until, text = soon(1)
+    exeat.reload(policy=policy(text))
+    stream = exeat.client().tunnel("raw.test:443")
+    stream.send(b"GET /x HTTP/1.1\r\nHost: raw.test\r\n\r\n")
+    stream.read_head()
+    _, complete = stream.take(100_000)
+    after = (datetime.datetime.now(datetime.timezone.utc) - until).total_seconds()
+    record = exeat.one_record()
+    assert (complete, record["reason"]) == (reason is None, reason)
+    assert complete or (0 <= after < 1 and record["outcome"] == "aborted")
 
 
 @pytest.mark.parametrize("before, after, survives", [

@@ -1,5 +1,6 @@
 """`tls: passthrough`: what goes through uninspected, what does not open, and what is on record of it."""
 
+import datetime
 import os
 import signal
 import socket
@@ -297,6 +298,17 @@ def test_a_rule_that_becomes_inspected_cuts_the_tunnel_too(exeat, raw, origin_co
     exeat.reload(POLICY.replace("tls: passthrough", "paths: [/**]"))
     ends(stream)
     assert exeat.one_record()["verdict"] == "block"
+
+
+def test_a_tunnel_ends_with_its_rule(exeat, raw, origin_context):
+    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=1)
+    exeat.reload(POLICY.replace("tls: passthrough", f"tls: passthrough, expires: \"{until.isoformat(timespec='milliseconds')}\""))
+    stream = tunnel(exeat, origin_context)
+    ends(stream)
+    after = (datetime.datetime.now(datetime.timezone.utc) - until).total_seconds()
+    record = exeat.one_record()
+    assert (record["kind"], record["reason"], record["outcome"]) == ("tunnel", "rule-expired", "aborted")
+    assert 0 <= after < 1
 
 
 def test_killing_the_proxy_leaves_a_record_of_the_tunnel(exeat, raw, origin_context):
