@@ -19,9 +19,10 @@ void run_publish_tell(const struct policy_jail *jail)
                  v6 ? "[" : "", f->address, v6 ? "]" : "", f->host_port);
     }
     for (size_t i = 0; i < jail->publish_count; i++)
-        log_info("published: 127.0.0.1:%u of this machine is port %u in the jail; not inspected, and a browser "
-                 "here is not in the jail: what such a page loads and sends, nobody judges",
-                 jail->publish[i].host_port, jail->publish[i].port);
+        log_info(
+            "published: 127.0.0.1:%u of this machine is port %u in the jail; not inspected, and a browser "
+            "here is not in the jail: what such a page loads and sends, nobody judges",
+            jail->publish[i].host_port, jail->publish[i].port);
 }
 
 static int listen_on(uint16_t port)
@@ -86,7 +87,8 @@ static bool is_tcp(int fd)
 {
     int domain = 0, type = 0;
     socklen_t len = sizeof domain;
-    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && (domain == AF_INET || domain == AF_INET6) &&
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+           (domain == AF_INET || domain == AF_INET6) &&
            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 

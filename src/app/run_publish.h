@@ -1,8 +1,8 @@
 /* `publish` of a policy: ports of the jail, on 127.0.0.1 of this machine.
  *
- * Connections are accepted here and handed to the proxy (proxy/relay.h), each with a socket of the jail's network,
- * of which pid 1 of the jail keeps a few in stock here.  What has no socket yet waits to be accepted; without
- * descriptors, here or there, it waits longer. */
+ * Connections are accepted here and handed to the proxy (proxy/relay.h), each with a socket of the jail's
+ * network, of which pid 1 of the jail keeps a few in stock here.  What has no socket yet waits to be
+ * accepted; without descriptors, here or there, it waits longer. */
 #pragma once
 #include "loop/loop.h"
 #include "policy/jail.h"

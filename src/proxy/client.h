@@ -26,9 +26,9 @@ struct audit_event;
 struct client; /* of one connection: waits for an answer, then holds it */
 struct worker;
 
-/* Asks whose connection goes from `local` to `remote`, what it connected to.  `settled` is called once, when that is
- * known or will not be any more; never where nobody will know because memory or room in the socket is missing,
- * and then nothing is awaited. */
+/* Asks whose connection goes from `local` to `remote`, what it connected to.  `settled` is called once, when
+ * that is known or will not be any more; never where nobody will know because memory or room in the socket is
+ * missing, and then nothing is awaited. */
 struct client *client_ask(struct worker *w, int sock, const struct fetch_address *local,
                           const struct fetch_address *remote, void (*settled)(void *arg), void *arg);
 /* The rest takes NULL: nobody was asked for. */

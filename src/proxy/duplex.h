@@ -1,6 +1,7 @@
-/* Bytes both ways between two connections, unseen: what came from one side waits in a bounded buffer until the
- * other has taken it, and meanwhile nothing more is read there.  The end of a side is passed on when all before it
- * has left (shutdown(2)), so that a half-closed connection stays one; an abort is for the caller to pass on.
+/* Bytes both ways between two connections, unseen: what came from one side waits in a bounded buffer until
+ * the other has taken it, and meanwhile nothing more is read there.  The end of a side is passed on when all
+ * before it has left (shutdown(2)), so that a half-closed connection stays one; an abort is for the caller to
+ * pass on.
  *
  * Owns neither descriptors nor watchers: duplex_wants says what to wait for. */
 #pragma once

@@ -34,7 +34,8 @@ static const char *detail_of(const struct relay_order *o, enum reason reason)
     if (reason == REASON_UPSTREAM_REFUSED)
         return leads_out(o) ? "not inspected; nothing listens there on this machine"
                             : "not inspected; nothing listens on that port in the jail";
-    return leads_out(o) ? "not inspected; a service of this machine" : "not inspected; published to this machine";
+    return leads_out(o) ? "not inspected; a service of this machine"
+                        : "not inspected; published to this machine";
 }
 
 static struct audit_event event_of(const struct relays *all, const struct relay_order *o, const char *verdict,
@@ -61,7 +62,8 @@ static int queue(struct worker *w, const struct audit_event *ev, struct audit_ti
     return 0;
 }
 
-static int record(struct relay *r, enum audit_kind kind, const char *verdict, enum reason reason, const char *outcome)
+static int record(struct relay *r, enum audit_kind kind, const char *verdict, enum reason reason,
+                  const char *outcome)
 {
     char address[FETCH_ADDRESS_TEXT], url[URL_BYTES];
     struct audit_event ev = event_of(r->all, &r->order, verdict, reason, url);
@@ -122,7 +124,8 @@ static void forget(struct relay *r)
 static void end(struct relay *r, const char *verdict, enum reason reason, const char *outcome)
 {
     if (record(r, AUDIT_SERVICE, verdict, reason, outcome) < 0 && r->state == RELAY_OPEN)
-        log_error("the end of a connection to port %u of jail %u is not on record", r->order.port, r->all->jail->id);
+        log_error("the end of a connection to port %u of jail %u is not on record", r->order.port,
+                  r->all->jail->id);
     forget(r);
 }
 
@@ -135,8 +138,8 @@ void relay_cut(struct relay *r, const char *verdict, enum reason reason)
 
 /* --- while it is open --- */
 
-/* A side that has ended, and another that never does, hold two descriptors: not for ever.  While both may still
- * speak, silence is their own affair. */
+/* A side that has ended, and another that never does, hold two descriptors: not for ever.  While both may
+ * still speak, silence is their own affair. */
 static void watch_time(struct relay *r)
 {
     const struct duplex *d = &r->duplex;
@@ -232,8 +235,10 @@ static int dial(struct relay *r, int family)
     const struct fetch_address to = as_family(&r->target, family);
     socklen_t len = fetch_address_to_sockaddr(&to, &sa);
     loop_io_want(&r->io[DUPLEX_TARGET], LOOP_WRITE);
-    return connect(r->duplex.stream[DUPLEX_TARGET].fd, (struct sockaddr *)&sa, len) < 0 && errno != EINPROGRESS ? -1
-                                                                                                                 : 0;
+    return connect(r->duplex.stream[DUPLEX_TARGET].fd, (struct sockaddr *)&sa, len) < 0 &&
+                   errno != EINPROGRESS
+               ? -1
+               : 0;
 }
 
 static int family_of(int fd)
@@ -243,8 +248,9 @@ static int family_of(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) == 0 ? family : AF_INET;
 }
 
-/* Servers listen on ::1, on 127.0.0.1 or on both.  Programs that say `localhost` try them in this order (RFC 6724),
- * and only in this one can a socket be used twice: once it has tried a mapped address, Linux sends IPv4 from it. */
+/* Servers listen on ::1, on 127.0.0.1 or on both.  Programs that say `localhost` try them in this order (RFC
+ * 6724), and only in this one can a socket be used twice: once it has tried a mapped address, Linux sends
+ * IPv4 from it. */
 static const struct fetch_address loopback6 = {.family = AF_INET6, .bytes = {[15] = 1}},
                                   loopback4 = {.family = AF_INET, .bytes = {127, 0, 0, 1}};
 
@@ -304,7 +310,8 @@ static void ask_who(struct relay *r)
     socklen_t len = sizeof sa;
     int fd = r->duplex.stream[DUPLEX_CLIENT].fd;
     if (getpeername(fd, (struct sockaddr *)&sa, &len) < 0 ||
-        fetch_address_from_sockaddr((struct sockaddr *)&sa, len, &peer) < 0 || stream_own_address(fd, &remote) < 0)
+        fetch_address_from_sockaddr((struct sockaddr *)&sa, len, &peer) < 0 ||
+        stream_own_address(fd, &remote) < 0)
         return; /* it has gone again */
     fetch_address_print(&peer, r->peer_text);
     if (leads_out(&r->order))
@@ -335,7 +342,8 @@ static enum reason count_in(struct relays *all)
     const struct proxy_limits *limits = snapshot_limits(all->worker->snapshot);
     if (all->count >= RELAYS_MAX)
         return REASON_TOO_MANY_CONNECTIONS;
-    return task_connection_begin(all->task, limits->connections_per_task) ? REASON_NONE : REASON_TOO_MANY_CONNECTIONS;
+    return task_connection_begin(all->task, limits->connections_per_task) ? REASON_NONE
+                                                                          : REASON_TOO_MANY_CONNECTIONS;
 }
 
 static void start(struct relay *r)

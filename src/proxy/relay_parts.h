@@ -10,7 +10,7 @@ struct relays {
     struct worker *worker;
     struct jail *jail;       /* a reference */
     struct task_state *task; /* it counts their connections */
-    int ask;                 /* proxy/client.h; closed with the jail's ports, which is before the last of these */
+    int ask; /* proxy/client.h; closed with the jail's ports, which is before the last of these */
     struct list services, relays;
     unsigned count;
     bool leaving; /* the jail is gone */

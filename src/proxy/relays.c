@@ -141,7 +141,7 @@ void relays_one_gone(struct relays *all)
 {
     if (all->count-- == RELAYS_MAX)
         LIST_FOREACH(it, &all->services)
-        loop_io_want(&LIST_ENTRY(it, struct service, node)->io, LOOP_READ);
+    loop_io_want(&LIST_ENTRY(it, struct service, node)->io, LOOP_READ);
     free_if_over(all);
 }
 

@@ -40,8 +40,10 @@ UNIT_TESTS = \
 	%D%/test_proxy_capture \
 	%D%/test_proxy_certs \
 	%D%/test_proxy_dns \
+	%D%/test_proxy_duplex \
 	%D%/test_proxy_failures \
 	%D%/test_proxy_flow \
+	%D%/test_proxy_relay \
 	%D%/test_proxy_reload \
 	%D%/test_proxy_snapshot \
 	%D%/test_proxy_tasks \
@@ -93,6 +95,7 @@ proxy_world = \
 	%D%/tls_fixture.h
 %C%_test_proxy_failures_SOURCES = $(proxy_world) %D%/test_proxy_failures.c
 %C%_test_proxy_flow_SOURCES = $(proxy_world) %D%/test_proxy_flow.c
+%C%_test_proxy_relay_SOURCES = $(proxy_world) %D%/test_proxy_relay.c
 %C%_test_proxy_reload_SOURCES = $(proxy_world) %D%/test_proxy_reload.c
 %C%_test_sandbox_mounts_git_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS) -DEXEAT_BUBBLEWRAP=\"$(BUBBLEWRAP)\"
 %C%_test_tls_handshake_SOURCES = %D%/test_tls_handshake.c %D%/tls_fixture.c %D%/tls_fixture.h
