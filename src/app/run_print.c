@@ -241,10 +241,13 @@ static int put_walls(const struct run_plan *p, struct buf *out)
 static int put_forwards(const struct run_plan *p, struct buf *out)
 {
     const struct policy_jail *j = p->jail;
-    for (size_t i = 0; i < j->service_count; i++)
-        if (buf_printf(out, "  service: port %u inside leads to %s:%u of this machine (not inspected)\n",
-                       j->services[i].port, j->services[i].address, j->services[i].host_port) < 0)
+    for (size_t i = 0; i < j->service_count; i++) {
+        const struct policy_forward *f = &j->services[i];
+        bool v6 = strchr(f->address, ':') != NULL;
+        if (buf_printf(out, "  service: port %u inside leads to %s%s%s:%u of this machine (not inspected)\n", f->port,
+                       v6 ? "[" : "", f->address, v6 ? "]" : "", f->host_port) < 0)
             return -1;
+    }
     for (size_t i = 0; i < j->publish_count; i++)
         if (buf_printf(out,
                        "  published: 127.0.0.1:%u of this machine leads to port %u inside (not inspected)\n",

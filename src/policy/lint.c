@@ -11,6 +11,7 @@
 struct lint {
     const struct policy *policy;
     const struct policy_rule *rule; /* that is looked at; NULL: the policy as a whole */
+    const struct policy_forward *forward; /* of the policy, where the finding is about one; NULL */
     int64_t now_ms;
     enum lint_level level; /* of the check that looks */
     const char *id;
@@ -30,8 +31,8 @@ static void PRINTF(2, 3) find(const struct lint *l, const char *fmt, ...)
     if (l->rule)
         policy_rule_info(l->rule, &info);
     const struct lint_finding f = {.file = info.file,
-                                   .line = info.line,
-                                   .column = l->rule ? l->rule->column : 0,
+                                   .line = l->forward ? l->forward->line : info.line,
+                                   .column = l->forward ? l->forward->column : l->rule ? l->rule->column : 0,
                                    .level = l->level,
                                    .id = l->id,
                                    .message = message};
@@ -335,6 +336,32 @@ static void look_nothing(const struct lint *l, const struct policy_rule *r UNUSE
     find(l, "the policy has no allow rule: everything is blocked");
 }
 
+static void look_services(const struct lint *l, const struct policy_rule *r UNUSED)
+{
+    const struct policy_jail *jail = &l->policy->jail;
+    for (size_t i = 0; i < jail->service_count; i++) {
+        struct lint at = *l;
+        at.forward = &jail->services[i];
+        find(&at,
+             "services: what the agent says to port %u of this machine is not inspected; what that program can be made "
+             "to run, read or send is open to the agent",
+             at.forward->host_port);
+    }
+}
+
+static void look_published(const struct lint *l, const struct policy_rule *r UNUSED)
+{
+    const struct policy_jail *jail = &l->policy->jail;
+    for (size_t i = 0; i < jail->publish_count; i++) {
+        struct lint at = *l;
+        at.forward = &jail->publish[i];
+        find(&at,
+             "publish: what port %u of this machine answers is the agent's; a browser that opens it is not in the jail "
+             "and sends where the page says",
+             at.forward->host_port);
+    }
+}
+
 /* To add one: a function above, a row here, a case in tests/cases/lint. */
 static const struct check {
     const char *id;
@@ -345,6 +372,8 @@ static const struct check {
     {"allows-nothing", LINT_WARNING, true, look_nothing},
     {"monitor", LINT_WARNING, true, look_mode},
     {"expired", LINT_WARNING, true, look_policy_expired},
+    {"service", LINT_WARNING, true, look_services},
+    {"published", LINT_WARNING, true, look_published},
     {"write-whole-host", LINT_WARNING, false, look_write_whole_host},
     {"shared-host", LINT_WARNING, false, look_shared_host},
     {"agent-credential", LINT_WARNING, false, look_agent_credential},
