@@ -1,11 +1,31 @@
 """What is shipped as an example must work as it stands."""
 
+import json
+import re
 import shutil
 import subprocess
 
 from lib import paths
 
 EXAMPLES = paths.SOURCE / "conf" / "examples"
+SCHEMA = json.loads((paths.SOURCE / "conf" / "policy.schema.json").read_text())
+
+
+def keys_of(schema):
+    """The names of all keys that a policy may have."""
+    if isinstance(schema, list):
+        return set().union(*map(keys_of, schema)) if schema else set()
+    if not isinstance(schema, dict):
+        return set()
+    return set(schema.get("properties", {})) | keys_of(list(schema.values()))
+
+
+def test_the_example_of_all_keys_has_them_all_and_works():
+    file = EXAMPLES / "all-keys.yaml"
+    written = set(re.findall(r"([a-z_]+):(?= |$)", re.sub(r"#.*", "", file.read_text()), re.M))
+    assert keys_of(SCHEMA) - written == set()
+    done = subprocess.run([str(paths.EXEAT), "policy", "test", str(file)], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_example_configuration_starts(prepare):
