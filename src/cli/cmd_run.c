@@ -1,3 +1,4 @@
+#include "app/config.h"
 #include "app/run.h"
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -142,6 +143,8 @@ static int check_options(const struct options *o)
         return options_wrong("run", "--mode ask is not available in this version yet");
     if (o->mode && strcmp(o->mode, "enforce") != 0 && strcmp(o->mode, "monitor") != 0)
         return options_wrong("run", "--mode is enforce or monitor, not `%s`", o->mode);
+    if (o->task && !config_task_name_ok(slice_str(o->task)))
+        return options_wrong("run", "--task: a name has 1 to 63 letters, digits, dots, dashes and underscores");
     if (o->json && !o->dry_run)
         return options_wrong("run", "--json prints the plan: it goes with --dry-run");
     return 0;
