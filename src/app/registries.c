@@ -333,18 +333,41 @@ static int read_tool(struct finder *f, struct slice tool, struct err *e)
                  : err_set(e, "no configuration of a tool `%.*s` is known", SLICE_FMT(slice_first(tool, 64)));
 }
 
+static struct registries *make_empty(struct err *e)
+{
+    struct registries *r = calloc(1, sizeof *r);
+    if (!r) {
+        err_set(e, "out of memory");
+        return NULL;
+    }
+    r->arena = ARENA_INIT(ARENA_BYTES);
+    r->at = arena_array(&r->arena, REGISTRIES_MAX, sizeof *r->at);
+    if (r->at)
+        return r;
+    err_set(e, "out of memory");
+    registries_free(r);
+    return NULL;
+}
+
 int registries_find(const struct registries_world *world, struct slice tool, struct registries **ret,
                     struct err *e)
 {
-    AUTO(registries) *found = calloc(1, sizeof *found);
-    if (!found)
-        return err_set(e, "out of memory");
-    found->arena = ARENA_INIT(ARENA_BYTES);
-    found->at = arena_array(&found->arena, REGISTRIES_MAX, sizeof *found->at);
+    AUTO(registries) *found = make_empty(e);
     struct finder f = {.world = world, .found = found};
-    if (!found->at)
-        return err_set(e, "out of memory");
-    if (read_tool(&f, tool, e) < 0)
+    if (!found || read_tool(&f, tool, e) < 0)
+        return -1;
+    *ret = TAKE(found);
+    return 0;
+}
+
+int registries_read(registry_format *read, const char *root, struct slice text, struct registries **ret,
+                    struct err *e)
+{
+    AUTO(registries) *found = make_empty(e);
+    const struct registries_world world = {.root = root};
+    struct finder f = {.world = &world, .found = found};
+    struct place p = {&f, "text", "slot", 0, true};
+    if (!found || read(&p, text, e) < 0)
         return -1;
     *ret = TAKE(found);
     return 0;

@@ -45,6 +45,10 @@ registry_format read_maven; /* settings.xml: mirrors, and the repositories of pr
 registry_format read_gemrc;  /* gem(1) configuration: `:sources:` */
 registry_format read_bundle; /* bundle-config(1): BUNDLE_MIRROR__... */
 
+/* What one text says where nothing was found before; files that it names are looked for below `root`. */
+MUST_USE int registries_read(registry_format *read, const char *root, struct slice text, struct registries **ret,
+                             struct err *e);
+
 /* The next line, its number counted on, without "\r" and surrounding blanks; ret_indented: it began with a
  * blank. */
 bool line_next(struct slice *rest, unsigned *line, struct slice *ret, bool *ret_indented);

@@ -75,8 +75,8 @@ static int take_file(struct slice line, struct slice *rest, struct arena *arena,
     uint64_t bytes;
     char actual[SHA256_HEX + 1];
     if (!slice_next(&line, ' ', &digest) || !slice_next(&line, ' ', &size) || line.len == 0 ||
-        memchr(line.ptr, '\0', line.len) || slice_to_u64(size, RECORD_BYTES, &bytes) < 0 || rest->len <= bytes ||
-        rest->ptr[bytes] != '\n')
+        memchr(line.ptr, '\0', line.len) || (size.len > 1 && size.ptr[0] == '0') ||
+        slice_to_u64(size, RECORD_BYTES, &bytes) < 0 || rest->len <= bytes || rest->ptr[bytes] != '\n')
         return -1;
     struct files_given f = {arena_slice(arena, line).ptr, arena_slice(arena, slice_first(*rest, bytes))};
     if (!f.path || !f.text.ptr || hash(f.text, actual, NULL) < 0 || !slice_eq(digest, slice_str(actual)))

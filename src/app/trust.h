@@ -17,6 +17,7 @@
 #pragma once
 #include "app/texts.h"
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 
 enum { TRUST_FILES_MAX = 256 };

@@ -8,7 +8,9 @@ FUZZ_TARGETS = \
 	%D%/fuzz_hello \
 	%D%/fuzz_keeper \
 	%D%/fuzz_policy \
-	%D%/fuzz_target
+	%D%/fuzz_registries \
+	%D%/fuzz_target \
+	%D%/fuzz_trust
 
 # In an archive among the LDADD of all test programs: the linker takes its main() only where there is no other.
 check_LIBRARIES += %D%/libreplay.a
