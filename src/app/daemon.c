@@ -80,7 +80,8 @@ static int serve(struct daemon *d, const char *config)
         .ended = on_end,
         .arg = d,
     };
-    if (supervisor_start(d->loop, &options, &d->supervisor, &e) < 0 || supervisor_serve(d->supervisor, &e) < 0) {
+    if (supervisor_start(d->loop, &options, &d->supervisor, &e) < 0 ||
+        supervisor_serve(d->supervisor, &e) < 0) {
         if (d->findings == 0)
             log_error("%s", e.text);
         return STATUS_ERROR;

@@ -79,7 +79,8 @@ static int find_extended(void *arg, enum policy_text_kind kind, const char *name
     return 0;
 }
 
-int load_policy(const struct load_policy *from, problem_report *report, void *arg, struct policy **ret, struct err *e)
+int load_policy(const struct load_policy *from, problem_report *report, void *arg, struct policy **ret,
+                struct err *e)
 {
     union {
         const struct bundle *in;
@@ -113,7 +114,8 @@ static int compile(struct loader *l, size_t i)
     return 0;
 }
 
-/* Without a task nobody has compiled it yet: what is wrong with it is told at the start, and not to the first run. */
+/* Without a task nobody has compiled it yet: what is wrong with it is told at the start, and not to the first
+ * run. */
 static int check_site(struct loader *l)
 {
     const char *name = NULL;
@@ -185,8 +187,9 @@ static int load_trust(struct loader *l, enum load_depth depth)
         roots = (struct slice){0};
     const struct config *c = l->load->config;
     if (make_trust(l->load, roots, extra, &why) < 0)
-        return problems_add(&l->problems, extra.ptr ? c->upstream.ca_line : 0, extra.ptr ? c->upstream.ca_column : 0,
-                            "%s: %s", extra.ptr ? c->upstream.ca_file : "the system's roots", why.text);
+        return problems_add(&l->problems, extra.ptr ? c->upstream.ca_line : 0,
+                            extra.ptr ? c->upstream.ca_column : 0, "%s: %s",
+                            extra.ptr ? c->upstream.ca_file : "the system's roots", why.text);
     return 0;
 }
 
@@ -198,7 +201,8 @@ static int load_proxy_credentials(struct loader *l)
         return 0;
     struct slice text = bundle_find(l->bundle, BUNDLE_TOKEN, path, NULL);
     const char *wrong = config_proxy_credentials(&c->arena, text, &c->upstream.proxy);
-    return wrong ? problems_add(&l->problems, c->upstream.proxy_line, c->upstream.proxy_column, "%s: %s", path, wrong)
+    return wrong ? problems_add(&l->problems, c->upstream.proxy_line, c->upstream.proxy_column, "%s: %s",
+                                path, wrong)
                  : 0;
 }
 

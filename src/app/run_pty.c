@@ -7,7 +7,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { BYTES = 64 << 10, LAST_WORDS_MS = 500 };
+/* Without a word for so long, nothing comes any more; without room, the caller's terminal is stopped. */
+enum { BYTES = 64 << 10, WRITTEN_MS = 1000, SHOWN_MS = 10000 };
 
 static void want(struct run_pty *p)
 {
@@ -88,13 +89,19 @@ static bool in_front(const struct run_pty *p)
 
 int run_pty_start(struct run_pty *p, struct loop *loop, int master, struct err *e)
 {
-    *p = (struct run_pty){
-        .loop = loop, .tty = -1, .master = master, .in = BUF_INIT(BYTES), .out = BUF_INIT(BYTES)};
+    *p = (struct run_pty){.loop = loop,
+                          .tty = -1,
+                          .master = master,
+                          .guardian = RUN_GUARDIAN_NONE,
+                          .in = BUF_INIT(BYTES),
+                          .out = BUF_INIT(BYTES)};
     if (master < 0)
         return 0;
     p->tty = open_tty(e);
     if (p->tty < 0 || tcgetattr(p->tty, &p->before) < 0 || fcntl(master, F_SETFL, O_NONBLOCK) < 0)
         return err_sys(e, "the terminal");
+    if (run_guardian_start(&p->guardian, p->tty, e) < 0)
+        return -1;
     loop_io_init(&p->typed, loop, p->tty, on_tty);
     loop_io_init(&p->shown, loop, master, on_master);
     run_pty_resize(p);
@@ -131,6 +138,7 @@ void run_pty_enter(struct run_pty *p)
         /* In a pipeline others write to this terminal too, and expect lines to end as ever. */
         if (!isatty(STDOUT_FILENO))
             raw.c_oflag |= p->before.c_oflag & OPOST;
+        run_guardian_note(&p->guardian, &p->before, &raw);
         set_modes(p, &raw);
         p->raw = true;
     }
@@ -142,26 +150,32 @@ void run_pty_leave(struct run_pty *p)
 {
     if (p->master < 0)
         return;
-    if (p->raw)
+    if (p->raw) {
         set_modes(p, &p->before);
+        run_guardian_forget(&p->guardian);
+    }
     p->raw = false;
     want(p);
 }
 
-/* What was written before the end is still in the kernel; it may be more than fits at once. */
+/* One step of moving what is left; false where nothing more comes or goes. */
+static bool move_on(struct run_pty *p)
+{
+    bool room = buf_space(&p->out) && !p->ended, left = buf_len(&p->out);
+    struct pollfd at[] = {{.fd = room ? p->master : -1, .events = POLLIN},
+                          {.fd = left ? p->tty : -1, .events = POLLOUT}};
+    if (poll(at, ARRAY_LEN(at), left ? SHOWN_MS : WRITTEN_MS) <= 0)
+        return false;
+    if (at[0].revents && !pull(p->master, &p->out))
+        p->ended = true;
+    return !at[1].revents || push(p->tty, &p->out);
+}
+
+/* What was written before the end is still in the kernel, and may be on its way there: only the end of the
+ * jail's side (EIO) says that all has come. */
 static void show_last_words(struct run_pty *p)
 {
-    while (!p->ended) {
-        size_t before = buf_len(&p->out);
-        p->ended = !pull(p->master, &p->out);
-        if (buf_len(&p->out) == before && buf_space(&p->out))
-            break;
-        struct pollfd out = {.fd = p->tty, .events = POLLOUT};
-        if (poll(&out, 1, LAST_WORDS_MS) <= 0 || !push(p->tty, &p->out))
-            break;
-    }
-    struct pollfd out = {.fd = p->tty, .events = POLLOUT};
-    while (buf_len(&p->out) && poll(&out, 1, LAST_WORDS_MS) > 0 && push(p->tty, &p->out))
+    while ((!p->ended || buf_len(&p->out)) && move_on(p))
         ;
 }
 
@@ -175,6 +189,7 @@ void run_pty_stop(struct run_pty *p)
             set_modes(p, &p->before);
     }
     if (p->loop) {
+        run_guardian_stop(&p->guardian);
         fd_auto_close(&p->tty);
         fd_auto_close(&p->master);
     }

@@ -3,8 +3,9 @@
  *
  * The jail has a terminal of its own (sandbox/inner.h), whose master we hold.  Ours is in raw mode meanwhile,
  * so that what is typed means something inside and nothing outside; it is as it was whenever we are stopped,
- * in the background or gone. */
+ * in the background or gone, however we went (run_guardian.h). */
 #pragma once
+#include "app/run_guardian.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "loop/loop.h"
@@ -15,6 +16,7 @@ struct run_pty {
     struct loop *loop;
     int tty, master; /* master -1: there is none, and every call here does nothing */
     struct termios before;
+    struct run_guardian guardian;
     bool raw, ended;
     struct loop_io typed, shown;
     struct buf in, out; /* typed and not yet read inside; shown and not yet written outside */

@@ -309,7 +309,8 @@ static int apply_text(struct stage *s, const struct mount_op *op, struct err *e)
     char name[16];
     AUTO_FD int here = open_in_place(s, op->to);
     if (here >= 0)
-        return io_write_all(here, slice_of(op->text, op->len)) < 0 ? err_sys(e, "%s: cannot write", op->to) : 0;
+        return io_write_all(here, slice_of(op->text, op->len)) < 0 ? err_sys(e, "%s: cannot write", op->to)
+                                                                   : 0;
     snprintf(name, sizeof name, "%u", s->made++);
     AUTO_FD int file = openat(s->make, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444);
     if (file < 0 || io_write_all(file, slice_of(op->text, op->len)) < 0)

@@ -2,8 +2,8 @@
  *
  *   jailed CONFIG TASK COMMAND…
  *
- * starts a supervisor with CONFIG, whose task TASK says `jail: true`, and runs COMMAND in a network of its own.
- * Exit status: the command's, 128 + n for a signal, 125 where the network could not be made. */
+ * starts a supervisor with CONFIG, whose task TASK says `jail: true`, and runs COMMAND in a network of its
+ * own. Exit status: the command's, 128 + n for a signal, 125 where the network could not be made. */
 #include "app/jailnet.h"
 #include "base/log.h"
 
@@ -81,8 +81,8 @@ static int start(struct run *r, char **argv, struct err *e)
         _exit(live_inside(pair[1], argv + 3));
     close(pair[1]);
     loop_child_init(&r->child, r->loop, pid, on_child_end);
-    if (network_receive(pair[0], &n, e) < 0 || supervisor_add_jail(r->supervisor, argv[2], &n, &r->jail, e) < 0 ||
-        write(pair[0], "", 1) != 1)
+    if (network_receive(pair[0], &n, e) < 0 ||
+        supervisor_add_jail(r->supervisor, argv[2], &n, &r->jail, e) < 0 || write(pair[0], "", 1) != 1)
         return -1;
     close(pair[0]);
     return 0;

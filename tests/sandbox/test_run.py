@@ -1,16 +1,10 @@
 """`exeat run` as its user sees it: what it returns, says and prints; what happens when a part of it fails or dies."""
 
 import contextlib
-import fcntl
 import json
 import os
-import pty
-import re
-import select
 import signal
-import struct
 import subprocess
-import termios
 import time
 
 import pytest
@@ -175,122 +169,3 @@ def test_the_plan_names_steps_walls_mounts_and_variables_and_starts_nothing(worl
     text = world.jail("touch", "started", options=["--dry-run"])
     assert text.returncode == 0 and not (world.project / "started").exists()
     assert "walls" in text.stdout and str(world.project) in text.stdout
-
-
-# --- a terminal ---
-
-class Terminal:
-    """A shell with job control on a terminal of its own."""
-
-    def __init__(self, world, rows=30, columns=100):
-        self.exeat = f"{world.exeat} run --quiet --policy {world.top}/policy.yaml -- "
-        self.seen = ""
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            if world.as_user():
-                os.setgroups([])
-                os.setgid(world.uid)
-                os.setuid(world.uid)
-            os.chdir(world.project)
-            os.execve(BASH, ["bash", "--norc", "--noprofile", "-i"], {**world.environment(), "PS1": "outer$ ", "TERM": "xterm"})
-        self.resize(rows, columns)
-        self.expect("outer\\$ ")
-
-    def resize(self, rows, columns):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def type(self, text):
-        os.write(self.fd, text.encode())
-
-    def expect(self, pattern, seconds=20):
-        """Reads until the pattern has come; what stands before it is gone afterwards."""
-        end = time.monotonic() + seconds
-        while not (found := re.search(pattern, self.seen)):
-            assert time.monotonic() < end, f"no {pattern!r} in {self.seen!r}"
-            if select.select([self.fd], [], [], 0.1)[0]:
-                self.seen += os.read(self.fd, 4096).decode(errors="replace")
-        self.seen = self.seen[found.end():]
-        return found
-
-    def modes(self):
-        return termios.tcgetattr(self.fd)
-
-    def close(self):
-        os.kill(self.pid, signal.SIGKILL)
-        os.close(self.fd)
-        os.waitpid(self.pid, 0)
-
-
-@pytest.fixture
-def terminal(world):
-    one = Terminal(world)
-    yield one
-    one.close()
-
-
-def test_a_shell_inside_has_job_control_and_its_own_terminal(terminal):
-    before = terminal.modes()
-    terminal.type(terminal.exeat + "env PS1='inner> ' bash --norc --noprofile -i\n")
-    terminal.expect("inner> ")
-    terminal.type("tty; stty size\n")
-    terminal.expect(r"/dev/pts/\d+\r\n30 100\r\n")
-    terminal.type("sleep 100\n")
-    time.sleep(0.3)
-    terminal.type("\x1a")
-    terminal.expect(r"Stopped\s+sleep 100")
-    terminal.type("fg\n")
-    terminal.expect("sleep 100")
-    time.sleep(0.3)
-    terminal.type("\x03")
-    terminal.expect("inner> ")
-    terminal.resize(33, 77)
-    terminal.type("sleep 0.2; stty size\n")
-    terminal.expect("33 77\r\n")
-    terminal.type("exit 5\n")
-    terminal.expect("outer\\$ ")
-    terminal.type("echo status $?\n")
-    terminal.expect("status 5\r\n")
-    paths.wait_until(lambda: terminal.modes() == before, "the modes of a prompt")
-
-
-def test_a_command_is_stopped_and_continued_by_the_shell_outside(terminal):
-    terminal.type(terminal.exeat + "sleep 60\n")
-    time.sleep(1.5)
-    terminal.type("\x1a")
-    terminal.expect("Stopped")
-    terminal.type("echo back\n")
-    terminal.expect("back\r\n")
-    terminal.expect("outer\\$ ")
-    terminal.type("fg\n")
-    terminal.expect("sleep 60\r\n")
-    time.sleep(0.5)
-    terminal.type("\x03")
-    terminal.expect("outer\\$ ")
-    terminal.type("echo status $?\n")
-    terminal.expect("status 130\r\n")
-
-
-def test_a_command_in_a_pipeline_leaves_the_others_their_terminal(terminal):
-    terminal.type(terminal.exeat + "cat | tr a-z A-Z\n")
-    time.sleep(1)
-    terminal.type("hello\n")
-    terminal.expect("HELLO\r\n")
-    terminal.type("\x04")
-    terminal.expect("outer\\$ ")
-
-
-def test_the_background_gets_no_keystrokes(terminal):
-    terminal.type(terminal.exeat + "sleep 2 &\n")
-    time.sleep(0.5)
-    terminal.type("echo still here\n")
-    terminal.expect("still here\r\n")
-
-
-def test_raw_mode_ends_with_a_signal_too(world, terminal):
-    before = terminal.modes()
-    terminal.type(terminal.exeat + "sleep 61\n")
-    paths.wait_until(lambda: terminal.modes() != before, "raw mode")
-    shell = children(terminal.pid)
-    os.kill(shell[0], signal.SIGTERM)
-    terminal.expect("outer\\$ ")
-    paths.wait_until(lambda: terminal.modes() == before, "the modes of a prompt")
