@@ -33,6 +33,29 @@ unsigned http_header_flags(enum http_header_id id)
     return known[id].flags;
 }
 
+bool http_names_alike(struct slice name, struct slice lower)
+{
+    if (name.len != lower.len)
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if ((name.ptr[i] == '_' ? '-' : ascii_lower(name.ptr[i])) != lower.ptr[i])
+            return false;
+    return true;
+}
+
+bool http_header_overrides(struct slice name)
+{
+    static const struct slice names[] = {
+#define OVERRIDE(name) {name, sizeof(name) - 1},
+#include "http/overrides.def"
+#undef OVERRIDE
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (http_names_alike(name, names[i]))
+            return true;
+    return false;
+}
+
 const struct http_header *http_headers_find(const struct http_headers *h, enum http_header_id id)
 {
     for (unsigned i = 0; i < h->count; i++)

@@ -38,6 +38,11 @@ struct http_headers {
 /* HTTP_H_OTHER where the table has no such name; ASCII case-insensitive. */
 enum http_header_id http_header_id_of(struct slice name);
 unsigned http_header_flags(enum http_header_id id);
+/* The same name for any reader: ASCII case ignored, and `_` read as `-`, since behind CGI (RFC 3875 4.1.18)
+ * nobody can tell them apart. */
+bool http_names_alike(struct slice name, struct slice lower);
+/* Whether it tells some origins another method or path: a row of http/overrides.def. */
+bool http_header_overrides(struct slice name);
 
 /* The first field of that id; NULL where there is none.  Finds `drop`ped fields too
  * (Proxy-Authorization is one): whoever judges what is sent must look at `drop`. */

@@ -22,6 +22,7 @@ noinst_LIBRARIES += %D%/libhttp.a
 	%D%/headers.c \
 	%D%/headers.def \
 	%D%/headers.h \
+	%D%/overrides.def \
 	%D%/path.c \
 	%D%/target.c \
 	%D%/target.h \

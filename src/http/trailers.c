@@ -20,9 +20,9 @@ static bool may_trail(struct slice name)
     if (starts_nocase(name, SLICE("proxy-")) || starts_nocase(name, SLICE("exeat-")))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(forbidden); i++)
-        if (slice_eq_nocase(name, forbidden[i]))
+        if (http_names_alike(name, forbidden[i]))
             return false;
-    return true;
+    return !http_header_overrides(name);
 }
 
 static int read_section(struct slice section, struct http_headers *h, struct http_problem *problem)

@@ -12,7 +12,8 @@ struct judged {
     const struct request_facts *facts; /* NULL: a CONNECT */
     int64_t now_ms;
     uint8_t method;                 /* gist_method() */
-    unsigned moot;                  /* bits 1 << policy_part: whatever an allow rule asks there, it has */
+    unsigned moot;                  /* bits 1 << policy_part: whatever an allow rule asks there, it has … */
+    unsigned asked;                 /* … and what each is asked, whatever it says */
     bool terminated;                /* a rule that is not passthrough opens such connections */
     size_t decoded_len;             /* SIZE_MAX: not made yet */
     char decoded[CAP_TARGET_BYTES]; /* the path for deny rules: see cond_path.c */
@@ -75,6 +76,9 @@ struct slice cond_path_glob(const struct policy_rule *r, size_t i);
 size_t cond_path_regexes(const struct policy_rule *r);
 /* Whether the rule asks something of this field, in lower case. */
 bool cond_headers_lists(const struct policy_rule *r, struct slice name);
+/* Whether a field that is sent overrides method or path (http/overrides.def); with `r` not NULL, one that this
+ * rule does not list. */
+bool cond_headers_override(const struct policy_rule *r, const struct http_headers *headers);
 size_t cond_method_count(const struct policy_rule *r); /* SIZE_MAX: any */
 /* Whether the rule lists this method; false where it says `any`. */
 bool cond_method_lists(const struct policy_rule *r, struct slice method);

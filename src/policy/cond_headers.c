@@ -2,7 +2,8 @@
  *
  * Only what is sent on counts: hop-by-hop fields and those that Connection names are not there.
  * In an allow rule a listed field must be present, unless its name ends in `?`, and each of its lines must
- * match; fields that are not listed do not matter.  A deny rule matches where each listed field has a line,
+ * match; fields that are not listed do not matter, but for those that override method or path
+ * (http/overrides.def): they must be listed, in a rule without `headers` too.  A deny rule matches where each listed field has a line,
  * or a part of one between commas (RFC 9110 5.3: they mean the same), that matches, ASCII case ignored. Where
  * the fields are not known (any longer), an allow rule does not fit and a deny rule does.
  */
@@ -125,8 +126,18 @@ bool cond_headers_lists(const struct policy_rule *r, struct slice name)
 {
     const struct pattern_map *map = r->cond[PART_HEADERS];
     for (size_t i = 0; map && i < map->count; i++)
-        if (slice_eq(map->at[i].name, name))
+        if (slice_eq_nocase(map->at[i].name, name))
             return true;
+    return false;
+}
+
+bool cond_headers_override(const struct policy_rule *r, const struct http_headers *headers)
+{
+    for (unsigned i = 0; headers && i < headers->count; i++) {
+        const struct http_header *h = &headers->at[i];
+        if (!h->drop && http_header_overrides(h->name) && !(r && cond_headers_lists(r, h->name)))
+            return true;
+    }
     return false;
 }
 

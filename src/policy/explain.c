@@ -82,8 +82,10 @@ static int add_actual(enum policy_part part, const struct http_target *target,
 static int add_part(enum policy_part part, const struct http_target *target,
                     const struct request_facts *facts, const struct verdict *v, struct buf *out)
 {
+    const void *what = v->nearest->cond[part];
     if (buf_printf(out, "\n  %s: allows ", policy_part_name(part)) < 0 ||
-        conds[part]->show(v->nearest->cond[part], out) < 0 ||
+        (what ? conds[part]->show(what, out)
+              : buf_append(out, SLICE("any but those that override the method or path"))) < 0 ||
         buf_append(out, SLICE("; the request has ")) < 0)
         return -1;
     return add_actual(part, target, facts, out);

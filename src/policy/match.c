@@ -10,12 +10,15 @@ static void start(struct judged *q, const struct http_target *target, const stru
     q->now_ms = now_ms;
     q->method = facts ? gist_method(facts->method) : 0;
     q->moot = facts && !cond_body_is_there(facts) ? 1u << PART_BODY : 0;
+    q->asked = facts && cond_headers_override(NULL, facts->headers) ? 1u << PART_HEADERS : 0;
     q->decoded_len = SIZE_MAX;
     q->terminated = false;
 }
 
 static enum reason judge_part(const struct policy_rule *r, enum policy_part part, struct judged *q)
 {
+    if (part == PART_HEADERS && q->asked && !r->deny && cond_headers_override(r, q->facts->headers))
+        return REASON_HEADER_NOT_ALLOWED;
     return r->cond[part] ? conds[part]->judge(r, r->cond[part], q) : REASON_NONE;
 }
 
@@ -58,7 +61,8 @@ static bool line_fits(const struct rule_gist *line, enum policy_part end, const 
 /* Whether the conditions before `end` fit that the line does not say. */
 static bool rest_fits(const struct rule_gist *line, enum policy_part end, struct judged *q)
 {
-    unsigned ask = line->ask & ((1u << end) - 1) & ~(line->deny ? 0 : q->moot);
+    unsigned ask = line->deny ? line->ask : (line->ask | q->asked) & ~q->moot;
+    ask &= (1u << end) - 1;
     for (; ask; ask &= ask - 1)
         if (judge_part(line->rule, (enum policy_part)__builtin_ctz(ask), q) != REASON_NONE)
             return false;

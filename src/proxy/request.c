@@ -322,7 +322,9 @@ static int judge(struct exchange *x, const struct h1_request *r, const struct sn
     }
     x->facts = facts_of(x, r);
     policy_match(t->policy, &x->target, &x->facts, &x->verdict);
-    x->facts.headers = policy_needs_headers(t->policy) ? keep_headers(&x->arena, &r->headers) : NULL;
+    /* what only the mode lets pass may have a field that overrides the method, and be judged by a stricter one */
+    bool keep = policy_needs_headers(t->policy) || x->verdict.would_block;
+    x->facts.headers = keep ? keep_headers(&x->arena, &r->headers) : NULL;
     if (policy_needs_headers(t->policy))
         x->request_body.trailers = NULL; /* fields that come after the verdict were not judged: they are dropped */
     if (x->verdict.kind != VERDICT_ALLOW) {

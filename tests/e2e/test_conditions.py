@@ -48,6 +48,16 @@ def test_fields_are_judged_as_they_are_sent(under, raw, fields, allowed):
     assert len(raw.requests) == allowed
 
 
+@pytest.mark.parametrize("field", ["X-HTTP-Method-Override: DELETE", "x_http_method_override: DELETE", "X-Original-URL: /admin"])
+def test_a_field_that_overrides_what_was_judged_stays_here(under, raw, field):
+    exeat = under("")
+    response = get(exeat.client().tunnel("raw.test:443"), "/x", field)
+    assert (response.status, response.reason) == (403, "header-not-allowed")
+    assert not raw.requests
+    assert get(exeat.client().tunnel("raw.test:443"), "/x", field, "Connection: " + field.split(":")[0]).status == 200
+    assert field.split(":")[0].lower().encode() not in raw.received.lower()
+
+
 def test_an_encoded_slash_is_sent_as_it_came(under, raw):
     exeat = under(", encoded_slash: true")
     assert get(exeat.client().tunnel("raw.test:443"), "/acme%2Fwidgets").status == 200

@@ -63,7 +63,8 @@ def read_until(connection, end):
 
 FORBIDDEN = [b"Content-Length: 3", b"Transfer-Encoding: chunked", b"Host: evil.test", b"Authorization: Bearer x", b"Set-Cookie: a=b",
              b"Content-Encoding: gzip", b"Content-Type: text/html", b"Content-Range: bytes 0-1/2", b"Cache-Control: public",
-             b"Proxy-Authenticate: Basic", b"Connection: close", b"Exeat-Reason: none", b"exeat-id: x", b"Location: /", b"Age: 1"]
+             b"Proxy-Authenticate: Basic", b"Connection: close", b"Exeat-Reason: none", b"exeat-id: x", b"Location: /", b"Age: 1",
+             b"Set_Cookie: a=b", b"X-HTTP-Method-Override: DELETE"]
 
 
 def test_trailers_that_would_change_the_message_are_dropped_both_ways(stream, raw):
