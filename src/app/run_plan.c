@@ -175,7 +175,7 @@ void run_plan_clear(struct run_plan *p)
 
 static void add_text(struct run_plan *p, const char *to, struct slice text)
 {
-    if (p->text_count < RUN_TEXTS_MAX)
+    if (to && p->text_count < RUN_TEXTS_MAX)
         p->texts[p->text_count++] =
             (struct mounts_text){.to = to, .text = text.ptr ? text.ptr : "", .len = text.len};
 }
@@ -204,13 +204,15 @@ static int read_trust(struct run_plan *p, const struct trustfiles *trust, struct
 static void add_texts(struct run_plan *p)
 {
     struct slice bundle = buf_slice(&p->bundle), java = buf_slice(&p->java);
-#define TEXT(path, text) add_text(p, path, SLICE(text));
-#define BUNDLE(path)     add_over(p, path, bundle);
-#define JAVA(path)       add_over(p, path, java);
-#define CHROMIUM(path)   add_text(p, path, buf_slice(&p->chromium));
-#define FIREFOX(path)    add_text(p, path, buf_slice(&p->firefox));
+#define TEXT(path, text)    add_text(p, path, SLICE(text));
+#define IN_HOME(path, text) add_text(p, arena_printf(&p->arena, "%s/%s", p->home, path), SLICE(text));
+#define BUNDLE(path)        add_over(p, path, bundle);
+#define JAVA(path)          add_over(p, path, java);
+#define CHROMIUM(path)      add_text(p, path, buf_slice(&p->chromium));
+#define FIREFOX(path)       add_text(p, path, buf_slice(&p->firefox));
 #include "app/run_files.def"
 #undef TEXT
+#undef IN_HOME
 #undef BUNDLE
 #undef JAVA
 #undef CHROMIUM

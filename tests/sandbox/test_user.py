@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 
@@ -9,6 +10,8 @@ import pytest
 
 from lib import paths
 from world import UNPRIVILEGED, World
+
+PATH = "/usr/local/bin:/usr/bin:/bin"  # of the jailed programs
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,18 @@ def test_judging_and_help_work_in_a_jail(world):
     (world.project / "mine.yaml").write_text("exeat: 1\nallow:\n  - GET https://a.example/x\n")
     assert inside(world, "check", "--policy", "mine.yaml", "GET", "https://a.example/x").returncode == 0
     assert inside(world, "run", "--help").stdout.startswith("usage: exeat run")
+
+
+@pytest.mark.skipif(not shutil.which("npm", path=PATH), reason="npm is not installed")
+def test_npm_finds_nothing_to_warn_of(world):
+    """Of variables that begin with npm_config_ and that it does not know, it warns at each start."""
+    done = world.jail("npm", "config", "get", "cafile", options=["--quiet"])
+    assert done.returncode == 0 and done.stdout.startswith("/run/exeat/") and "warn" not in done.stderr, done
+
+
+def test_pnpm_keeps_its_store_out_of_the_project(world):
+    done = world.jail("cat", world.home / ".config/pnpm/rc", options=["--quiet"])
+    assert done.stdout == "store-dir=~/.local/share/pnpm/store\n", done
 
 
 def role(supervisor, name):
