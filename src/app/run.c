@@ -340,6 +340,9 @@ static void say_summary(const struct run *r)
         log_info("mode monitor: %" PRIu64 " of them left that the policy would block", s.would_block);
     say_opaque(&s.tunnels, "tunnel", " (tls: passthrough)");
     say_opaque(&s.services, "connection", " of services and published ports");
+    if (s.unanswered)
+        log_info("nothing listened for %" PRIu64 " of them, the last to %s: does that program run?", s.unanswered,
+                 s.unanswered_url);
     supervisor_head(r->supervisor, &seq, hash);
     log_info("log %s, last record %" PRIu64 ":%s, seals by key %s", log, seq, hash,
              supervisor_seal_key(r->supervisor));

@@ -18,10 +18,30 @@ static void count_opaque(struct run_opaque *o, const struct log_record *r)
     o->in += r->received > 0 ? (uint64_t)r->received : 0;
 }
 
+static void count_block(struct run_summary *s, const struct log_record *r)
+{
+    s->blocked++;
+    s->by_reason[reason_of_id(r->reason)]++;
+}
+
+/* One that was refused has moved nothing; one that a reload cut may have. */
+static void count_service(struct run_summary *s, const struct log_record *r)
+{
+    bool blocked = slice_eq(r->verdict, SLICE("block"));
+    if (blocked)
+        count_block(s, r);
+    if (!blocked || r->sent > 0 || r->received > 0)
+        count_opaque(&s->services, r);
+    if (reason_of_id(r->reason) != REASON_UPSTREAM_REFUSED)
+        return;
+    s->unanswered++;
+    snprintf(s->unanswered_url, sizeof s->unanswered_url, "%.*s", SLICE_FMT(r->url));
+}
+
 static void count(struct run_summary *s, const struct log_record *r)
 {
     if (slice_eq(r->kind, SLICE("service")))
-        count_opaque(&s->services, r);
+        count_service(s, r);
     if (slice_eq(r->kind, SLICE("tunnel")))
         count_opaque(&s->tunnels, r);
     if (!is_judgement(r))
@@ -33,8 +53,7 @@ static void count(struct run_summary *s, const struct log_record *r)
         s->would_block++;
     if (!slice_eq(r->verdict, SLICE("block")))
         return;
-    s->blocked++;
-    s->by_reason[reason_of_id(r->reason)]++;
+    count_block(s, r);
 }
 
 int run_summary_read(const char *log_path, const char *run, struct run_summary *ret, struct err *e)

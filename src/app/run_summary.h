@@ -8,9 +8,13 @@ struct run_opaque {
     uint64_t count, out, in; /* bytes out of the jail, and into it */
 };
 
+enum { RUN_SUMMARY_URL_BYTES = 80 };
+
 struct run_summary {
     uint64_t allowed, blocked, would_block, sent;
     struct run_opaque services; /* connections of services and published ports */
+    uint64_t unanswered;        /* … of them, to where nothing listened */
+    char unanswered_url[RUN_SUMMARY_URL_BYTES]; /* the last such place */
     struct run_opaque tunnels;  /* `tls: passthrough`; they count among the allowed too */
     uint64_t by_reason[REASON_COUNT]; /* of the blocked */
 };

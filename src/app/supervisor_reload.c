@@ -73,6 +73,13 @@ struct changes {
     unsigned count;
 };
 
+/* A jail stays as it was made; what connects it with this machine the proxy judges again (proxy/relay.h). */
+static const char *when_in_jail(const struct diff_change *c)
+{
+    bool forwards = strcmp(c->what, "services") == 0 || strcmp(c->what, "publish") == 0;
+    return forwards ? " (what has gone ends now, what is new opens at the next run)" : " (takes effect at the next run)";
+}
+
 /* Less may be forbidden than before: that deserves more than a line among others. */
 static int say_change(void *arg, const struct diff_change *c)
 {
@@ -84,8 +91,8 @@ static int say_change(void *arg, const struct diff_change *c)
         say(w->s, 'w', "%s: a rule has changed in more words than a line takes", w->task);
     else
         say(w->s, c->drops ? 'w' : 'i', "%s: %s%s", w->task, buf_cstr(&line),
-            c->drops ? " (less is asked for or forbidden than before)"
-            : c->jail ? " (takes effect at the next run)"
+            c->drops  ? " (less is asked for or forbidden than before)"
+            : c->jail ? when_in_jail(c)
                       : "");
     return 0;
 }

@@ -1,5 +1,6 @@
 """`services:` and `publish:`: what a policy lets through without inspection, counted and on record."""
 
+import concurrent.futures
 import contextlib
 import glob
 import os
@@ -43,7 +44,7 @@ class Echo:
 
     def __init__(self, family=socket.AF_INET):
         self.sock = bound(family, socket.SOCK_STREAM, ("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
-        self.sock.listen(20)
+        self.sock.listen(600)
         self.port, self.visits, self.got = self.sock.getsockname()[1], 0, 0
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -84,6 +85,19 @@ got = 0
 while data := s.recv(65536): got += len(data)
 print('GOT', got)
 """
+
+
+@contextlib.contextmanager
+def jailed(world, path, *command):
+    """A program in the jail while something is done outside; `said` on standard error, afterwards."""
+    line = [str(word) for word in (world.exeat, "run", "--policy", path, "--", *command)]
+    process = subprocess.Popen(line, cwd=world.project, env=world.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, **world.as_user())
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.said = process.communicate(timeout=30)[1]
 
 
 def ask(world, policy_path, port, size=5, host="127.0.0.1"):
@@ -145,9 +159,10 @@ def test_a_record_says_who_asked_for_a_service(world, echo):
 def test_a_service_that_does_not_run_is_an_end_on_record(world):
     port = free_port()
     done = ask(world, policy(world, f"services: [127.0.0.1:{port}]\n"), port)
-    assert done.returncode != 0 or done.stdout == "GOT 0\n"
+    assert "ConnectionResetError" in done.stderr and done.stdout == ""
     record, = world.records("service")
-    assert record["reason"] == "upstream-refused" and record["sent"] == 0
+    assert record["reason"] == "upstream-refused" and record["sent"] == 0 and "nothing listens there" in record["detail"]
+    assert f"nothing listened for 1 of them, the last to tcp://127.0.0.1:{port}" in done.stderr
 
 
 def test_services_and_explicit_networks_go_together(world, echo):
@@ -165,6 +180,132 @@ print(sorted(int(s.recv(100)) for s in all) == list(range(100)))
     done = world.jail("/usr/bin/python3", "-c", code, str(echo.port), policy=policy(world, f"services: [127.0.0.1:{echo.port}]\n"))
     assert done.stdout == "True\n", done.stderr
     assert len(world.records("service")) == 100
+
+
+def test_more_connections_than_there_may_be_wait_for_their_turn(world, echo):
+    code = """
+import asyncio, sys
+async def one(i):
+    reader, writer = await asyncio.open_connection('127.0.0.1', int(sys.argv[1]))
+    writer.write(b'%d' % i)
+    got = await reader.read(10)
+    writer.close()
+    return int(got)
+async def all(): return await asyncio.gather(*(one(i) for i in range(600)))
+print(asyncio.run(all()) == list(range(600)))
+"""
+    done = world.jail("/usr/bin/python3", "-c", code, str(echo.port), policy=policy(world, f"services: [127.0.0.1:{echo.port}]\n"))
+    assert done.stdout == "True\n", done.stderr
+    assert len(world.records("service")) == 600 and echo.visits == 600
+
+
+class Slow:
+    """Reads what comes when told to, and counts it."""
+
+    def __init__(self):
+        self.sock = bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
+        self.sock.listen(5)
+        self.port, self.go, self.got, self.end = self.sock.getsockname()[1], threading.Event(), 0, None
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self):
+        connection, _ = self.sock.accept()
+        with connection:
+            self.go.wait(30)
+            try:
+                while data := connection.recv(65536):
+                    self.got += len(data)
+                self.end = "end"
+            except ConnectionResetError:
+                self.end = "reset"
+
+    def close(self):
+        self.go.set()
+        self.thread.join(30)
+        self.sock.close()
+
+
+@pytest.fixture
+def slow():
+    server = Slow()
+    yield server
+    server.close()
+
+
+FULL = """
+import socket, sys
+s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 10)
+s.setblocking(False)
+sent = 0
+try:
+    while True: sent += s.send(bytes(65536))
+except BlockingIOError: print(sent, flush=True)
+"""
+
+
+def test_what_the_last_program_sent_arrives_though_the_jail_has_ended(world, slow):
+    threading.Timer(1, slow.go.set).start()  # long after the program has ended
+    done = world.jail("/usr/bin/python3", "-c", FULL, str(slow.port), policy=policy(world, f"services: [127.0.0.1:{slow.port}]\n"))
+    slow.thread.join(30)
+    assert slow.end == "end" and slow.got == int(done.stdout) > 100_000, done.stderr
+    record, = world.records("service")
+    assert record["sent"] == slow.got and "outcome" not in record
+
+
+def test_a_service_that_reads_nothing_costs_no_memory(world, slow):
+    code = FULL + """
+import os, time
+while not os.path.exists('go'): time.sleep(0.02)
+"""
+    path = policy(world, f"services: [127.0.0.1:{slow.port}]\n")
+    with jailed(world, path, "/usr/bin/python3", "-c", code, str(slow.port)) as process:
+        sent = int(process.stdout.readline())
+        assert sent < 20_000_000, "somebody keeps what nobody takes"
+        slow.go.set()
+        (world.project / "go").touch()
+        process.wait(30)
+    slow.thread.join(30)
+    (world.project / "go").unlink()
+    assert slow.got == sent
+
+
+def reload(world, path, lines):
+    policy(world, lines)
+    return world.run([world.exeat, "reload", "--policy", path])
+
+
+def test_a_reload_that_takes_a_service_away_ends_its_connections_and_leaves_the_others(world, echo):
+    other = Echo()
+    code = """
+import socket, sys, time
+kept, cut = (socket.create_connection(('127.0.0.1', int(port)), 10) for port in sys.argv[1:])
+for s in kept, cut:
+    s.sendall(b'x'); s.recv(1)
+print('open', flush=True)
+sys.stdin.readline()
+began = time.monotonic()
+try: print('cut', cut.recv(1))
+except ConnectionResetError: print('cut', time.monotonic() - began < 1)
+kept.sendall(b'y'); print('kept', kept.recv(1))
+try:
+    again = socket.create_connection(('127.0.0.1', int(sys.argv[2])), 10); again.sendall(b'z'); print('again', again.recv(1))
+except ConnectionResetError: print('again refused', flush=True)
+"""
+    both = f"services: [127.0.0.1:{echo.port}, 127.0.0.1:{other.port}]\n"
+    path = policy(world, both)
+    with jailed(world, path, "/usr/bin/python3", "-c", code, str(echo.port), str(other.port)) as process:
+        assert process.stdout.readline() == "open\n"
+        done = reload(world, path, f"services: [127.0.0.1:{echo.port}]\n")
+        assert done.returncode == 0 and "what has gone ends now" in done.stdout + done.stderr, done
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.read() == "cut True\nkept b'y'\nagain refused\n"
+        process.wait(30)
+    other.close()
+    blocked = [r for r in world.records("service") if r["verdict"] == "block"]
+    assert [r["reason"] for r in blocked] == ["port-not-allowed"] * 2 and blocked[0]["outcome"] == "aborted"
+    assert "1 blocked" not in process.said and "2 blocked (port-not-allowed 2)" in process.said, process.said
 
 
 # --- a real database ---
@@ -225,15 +366,9 @@ server.serve_forever()
 
 @contextlib.contextmanager
 def jailed_server(world, path, address, port):
-    command = [str(word) for word in (world.exeat, "run", "--policy", path, "--", "/usr/bin/python3", "-c", SERVER, address, port)]
-    process = subprocess.Popen(command, cwd=world.project, env=world.environment(), stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **world.as_user())
-    try:
+    with jailed(world, path, "/usr/bin/python3", "-c", SERVER, address, port) as process:
         assert process.stdout.readline() == "ready\n", process.stderr.read()
         yield process
-    finally:
-        process.terminate()
-        process.said = process.communicate(timeout=30)[1]
 
 
 def get(url):
@@ -279,3 +414,35 @@ def test_a_published_port_that_is_taken_ends_the_run_before_it_begins(world, ech
     done = world.jail("true", policy=policy(world, f"publish: [{{port: 3000, on: {echo.port}}}]\n"))
     assert done.returncode == 125
     assert f"127.0.0.1:{echo.port}" in done.stderr and "publish" in done.stderr
+
+
+def test_many_connections_to_a_published_port_at_once(world):
+    on = free_port()
+    with jailed_server(world, policy(world, f"publish: [{{port: 3000, on: {on}}}]\n"), "127.0.0.1", 3000):
+        with concurrent.futures.ThreadPoolExecutor(60) as pool:
+            answers = list(pool.map(lambda i: get(f"http://127.0.0.1:{on}/{i}"), range(120)))
+    assert answers == [f"from the jail/{i}" for i in range(120)]
+
+
+def test_a_port_that_a_user_may_not_have_is_said(world):
+    done = world.jail("true", policy=policy(world, "publish: [{port: 3000, on: 81}]\n"))
+    if int(pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) > 81:
+        assert done.returncode == 125 and "publish: 127.0.0.1:81" in done.stderr and "on: PORT" in done.stderr, done.stderr
+
+
+NODE = """
+require('http').createServer((q, a) => a.end('<title>' + q.url + '</title><h1>made in the jail</h1>')).listen(3000, () => console.log('ready'));
+"""
+
+
+@pytest.mark.parametrize("browser", ["curl", "chromium"])
+def test_a_page_of_a_dev_server_is_opened_on_the_host(world, browser):
+    if not shutil.which("node") or not shutil.which(browser):
+        pytest.skip(f"no node, or no {browser}")
+    on = free_port()
+    with jailed(world, policy(world, f"publish: [{{port: 3000, on: {on}}}]\n"), "node", "-e", NODE) as server:
+        assert server.stdout.readline() == "ready\n"
+        options = {"curl": ["--noproxy", "*", "-sS"],
+                   "chromium": ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={world.home}/browser", "--dump-dom"]}
+        done = world.run([browser, *options[browser], f"http://127.0.0.1:{on}/page"])
+    assert "<h1>made in the jail</h1>" in done.stdout, done.stderr
