@@ -121,7 +121,7 @@ def test_run_passes_a_signal_on_and_leaves_nothing_behind(run, tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 128 + signal.SIGTERM
     process.communicate()
-    paths.wait_until(lambda: not [p for p in family if os.path.exists(f"/proc/{p}")], f"all of {family} have gone", 5)
+    paths.wait_until(lambda: not any(map(processes.is_alive, family)), f"all of {family} have gone", 5)
 
 
 def test_run_keeps_its_ca_in_memory_only(run, tmp_path, name_server, public):
