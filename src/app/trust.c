@@ -3,6 +3,7 @@
 #include "app/state.h"
 #include "base/crypto.h"
 #include "base/io.h"
+#include "policy/expires.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -91,9 +92,10 @@ static int take_all(struct slice rest, struct trust_record *t)
     struct slice line;
     if (!take_line(&rest, SLICE(FIRST_LINE), &line) || line.len || !take_line(&rest, SLICE("path "), &line))
         return -1;
+    int64_t ms;
     t->path = arena_slice(&t->arena, line).ptr;
     if (!t->path || memchr(line.ptr, '\0', line.len) || !take_line(&rest, SLICE("time "), &line) ||
-        line.len + 1 != sizeof t->time)
+        line.len + 1 != sizeof t->time || expires_parse(line, &ms) < 0)
         return -1;
     memcpy(t->time, line.ptr, line.len);
     while (take_line(&rest, SLICE("file "), &line)) {

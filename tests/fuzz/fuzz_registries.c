@@ -24,8 +24,8 @@ static void must_be_a_base(const char *url)
 {
     const char *host = strstr(url, "://");
     must(host && (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0));
-    must(!strpbrk(url, "@?#* \t\"<>\\"));
-    must(host[3] != '/' && host[3] != '\0' && url[strlen(url) - 1] != '/');
+    must(!strpbrk(url, "?#*\"<>\\") && host[3] != '/' && host[3] != '\0' && url[strlen(url) - 1] != '/');
+    must(!memchr(host + 3, '@', strcspn(host + 3, "/")));
     for (const char *c = url; *c; c++)
         must((unsigned char)*c > 0x20 && (unsigned char)*c < 0x7f);
 }
