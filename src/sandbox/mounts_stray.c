@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -164,24 +165,41 @@ static int write_journal(struct mounts *m, int dir, struct err *e)
     return 0;
 }
 
-/* The parent is opened without following links, so that nothing is made elsewhere. */
-static int make_placeholder(const struct mount_op *op, struct err *e)
+/* What is made for the jail's user is made as that user (setfsuid(2)): started as root, we get no further
+ * below its folders than it would by itself, whatever it may put in our way there. */
+static void act_as(uid_t uid, gid_t gid)
 {
-    const char *slash = strrchr(op->to, '/');
-    char parent[PATH_MAX];
-    snprintf(parent, sizeof parent, "%.*s", (int)(slash - op->to), op->to);
-    AUTO_FD int dir = mounts_open(AT_FDCWD, parent);
-    if (dir < 0)
-        return err_sys(e, "%s: cannot open", parent);
+    setfsgid(gid);
+    setfsuid(uid);
+}
+
+static int make_at(int dir, const char *name, const struct mount_op *op, struct err *e)
+{
     if (op->directory)
-        return mkdirat(dir, slash + 1, 0755) < 0 && errno != EEXIST ? err_sys(e, "%s: cannot make it", op->to)
-                                                                    : 0;
-    AUTO_FD int fd = openat(dir, slash + 1, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        return mkdirat(dir, name, 0755) < 0 && errno != EEXIST ? err_sys(e, "%s: cannot make it", op->to) : 0;
+    AUTO_FD int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0)
         return errno == EEXIST ? 0 : err_sys(e, "%s: cannot make it", op->to);
     return op->len && io_write_all(fd, slice_of(op->text, op->len)) < 0
                ? err_sys(e, "%s: cannot write", op->to)
                : 0;
+}
+
+/* The parent is opened without following links, so that nothing is made elsewhere. */
+static int make_placeholder(const struct mounts *m, const struct mount_op *op, struct err *e)
+{
+    const char *slash = strrchr(op->to, '/');
+    char parent[PATH_MAX];
+    struct stat st;
+    snprintf(parent, sizeof parent, "%.*s", (int)(slash - op->to), op->to);
+    AUTO_FD int dir = mounts_open(AT_FDCWD, parent);
+    if (dir < 0 || fstat(dir, &st) < 0)
+        return err_sys(e, "%s: cannot open", parent);
+    if (st.st_uid == m->o->uid)
+        act_as(m->o->uid, m->o->gid);
+    int rc = make_at(dir, slash + 1, op, e);
+    act_as(geteuid(), getegid());
+    return rc;
 }
 
 static int make_placeholders(struct mounts *m, struct err *e)
@@ -190,7 +208,7 @@ static int make_placeholders(struct mounts *m, struct err *e)
         struct mount_op *op = &m->ops[i];
         if (!op->create)
             continue;
-        if (make_placeholder(op, e) < 0)
+        if (make_placeholder(m, op, e) < 0)
             return -1;
         if (strcmp(op->to, op->from) != 0)
             continue;
@@ -201,40 +219,37 @@ static int make_placeholders(struct mounts *m, struct err *e)
     return 0;
 }
 
-/* Started as root, exeat makes these for the user that the jail runs as. */
-static int give_away(const struct mounts *m, const char *path, struct err *e)
+/* The folders above must let the jail's user pass; this one is its own. */
+static int make_base(const struct mounts *m, const char *path, struct err *e)
 {
-    if (geteuid() != 0 || lchown(path, m->o->uid, m->o->gid) == 0)
-        return 0;
-    return err_sys(e, "%s: cannot be given to uid %u", path, (unsigned)m->o->uid);
+    char part[PATH_MAX];
+    bool own = m->o->uid == geteuid();
+    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
+        if (mkdir(part, 0700) == 0 ? !own && chmod(part, 0711) < 0 : errno != EEXIST)
+            return err_sys(e, "%s: cannot make it", part);
+    }
+    if (mkdir(path, 0700) < 0)
+        return errno == EEXIST ? 0 : err_sys(e, "%s: cannot make it", path);
+    return own || lchown(path, m->o->uid, m->o->gid) == 0
+               ? 0
+               : err_sys(e, "%s: cannot be given to uid %u", path, (unsigned)m->o->uid);
 }
 
-/* Whether `path` is of a folder that the jail gets, and not one on the way to it. */
-static bool is_given(const struct mounts *m, const char *path)
-{
-    return path_within(path, m->run) || (m->o->cache && path_within(path, m->o->cache)) ||
-           (m->o->agent_state && path_within(path, m->o->agent_state));
-}
-
-/* With the folders above it; started as root, those must let the jail's user pass. */
-static int make_private(struct mounts *m, const char *path, struct err *e)
+/* With the folders above it, down from one of the bases. */
+static int make_private(const char *path, struct err *e)
 {
     char part[PATH_MAX];
     for (const char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
         snprintf(part, sizeof part, "%.*s", (int)(slash ? slash - path : (ptrdiff_t)strlen(path)), path);
-        bool given = is_given(m, part);
-        if (mkdir(part, given || m->o->uid == geteuid() ? 0700 : 0711) == 0) {
-            if (given && give_away(m, part, e) < 0)
-                return -1;
-        } else if (errno != EEXIST) {
+        if (mkdir(part, 0700) < 0 && errno != EEXIST)
             return err_sys(e, "%s: cannot make it", part);
-        }
         if (!slash)
             return 0;
     }
 }
 
-static int copy_config(struct mounts *m, const struct mount_git *g, struct err *e)
+static int copy_config(const struct mount_git *g, struct err *e)
 {
     char path[PATH_MAX];
     int n = snprintf(path, sizeof path, "%s/config", g->folder);
@@ -243,7 +258,7 @@ static int copy_config(struct mounts *m, const struct mount_git *g, struct err *
     AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0 || io_write_all(fd, g->before) < 0)
         return err_sys(e, "%s: cannot write", path);
-    return give_away(m, path, e);
+    return 0;
 }
 
 /* What is mounted on a folder of ours needs a place there. */
@@ -254,32 +269,48 @@ static int make_points(struct mounts *m, const struct mount_op *on, struct err *
         if (&m->ops[i] == on || mounts_above(m, to, true) != on)
             continue;
         const char *point = mounts_printf(m, e, "%s%s", on->from, to + strlen(on->to));
-        if (!point || make_private(m, point, e) < 0)
+        if (!point || make_private(point, e) < 0)
             return -1;
     }
     return 0;
 }
 
-static int make_folders(struct mounts *m, struct err *e)
+/* Somebody else's may not be lent to the jail's user, who could have put it here by rename(2). */
+static int open_folder(struct mounts *m, struct mount_op *op, struct err *e)
+{
+    const char *real = mounts_real(m, op->from, e);
+    struct stat st;
+    op->fd = real ? mounts_open(AT_FDCWD, real) : -1;
+    if (op->fd < 0 || fstat(op->fd, &st) < 0)
+        return err_sys(e, "%s: cannot open", op->from);
+    op->from = real;
+    return st.st_uid == m->o->uid ? 0 : err_set(e, "%s belongs to somebody else: remove it", op->from);
+}
+
+static int fill_bases(struct mounts *m, struct err *e)
 {
     for (size_t i = 0; i < m->count; i++) {
         struct mount_op *op = &m->ops[i];
-        if (!op->make_from)
-            continue;
-        if (make_private(m, op->from, e) < 0)
-            return -1;
-        const char *real = mounts_real(m, op->from, e);
-        op->fd = real ? mounts_open(AT_FDCWD, real) : -1;
-        if (op->fd < 0)
-            return err_sys(e, "%s: cannot open", op->from);
-        op->from = real;
-        if (make_points(m, op, e) < 0)
+        if (op->make_from &&
+            (make_private(op->from, e) < 0 || open_folder(m, op, e) < 0 || make_points(m, op, e) < 0))
             return -1;
     }
     for (size_t i = 0; i < m->git_count; i++)
-        if (copy_config(m, &m->gits[i], e) < 0)
+        if (copy_config(&m->gits[i], e) < 0)
             return -1;
     return 0;
+}
+
+static int make_folders(struct mounts *m, struct err *e)
+{
+    const char *bases[] = {m->run, m->o->cache, m->o->agent_state};
+    for (size_t i = 0; i < ARRAY_LEN(bases); i++)
+        if (bases[i] && make_base(m, bases[i], e) < 0)
+            return -1;
+    act_as(m->o->uid, m->o->gid);
+    int rc = fill_bases(m, e);
+    act_as(geteuid(), getegid());
+    return rc;
 }
 
 int mounts_prepare(struct mounts *m, struct err *e)
