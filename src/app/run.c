@@ -297,6 +297,7 @@ static void say_finding(void *arg, enum mounts_finding f, const char *path, cons
         [MOUNTS_CONFIG] = "git's configuration inside",
         [MOUNTS_KEPT] = "the repository of this run is kept",
         [MOUNTS_LINK] = "a link that was made inside",
+        [MOUNTS_DEEP] = "folders that were made inside",
     };
     if (!r->o->quiet)
         log_info("look at %s: %s%s%s", path, texts[f], detail[0] ? ": " : "", detail);

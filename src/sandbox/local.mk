@@ -40,8 +40,10 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/mounts_git.c \
 	%D%/mounts_git_links.c \
 	%D%/mounts_git_named.c \
+	%D%/mounts_harmless.c \
 	%D%/mounts_home.c \
 	%D%/mounts_internal.h \
+	%D%/mounts_made.c \
 	%D%/mounts_pin.c \
 	%D%/mounts_private.c \
 	%D%/mounts_report.c \

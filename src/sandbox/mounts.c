@@ -1,5 +1,7 @@
 #include "sandbox/mounts_internal.h"
 
+#include "base/io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -107,6 +109,28 @@ const char *mounts_real(struct mounts *m, const char *path, struct err *e)
 uid_t mounts_owner(const struct mounts *m)
 {
     return m->o->for_root ? 0 : m->o->uid;
+}
+
+/* Root reads everything; what the jail gets to see must not be more than its user may. */
+static bool may_be_read(const struct mounts *m, const char *path, const struct stat *st)
+{
+    if (geteuid() != 0 || st->st_uid == mounts_owner(m))
+        return true;
+    AUTO_STR char *real = realpath(path, NULL);
+    return (st->st_mode & S_IROTH) && real && strcmp(real, path) == 0;
+}
+
+int mounts_read_file(const struct mounts *m, const char *path, struct buf *ret, struct err *e)
+{
+    AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_sys(e, "%s", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, "%s: not a regular file", path);
+    if (!may_be_read(m, path, &st))
+        return err_set(e, "%s: not the project's owner's, who may not read it", path);
+    return io_read_all(fd, path, ret, e);
 }
 
 bool path_within(const char *path, const char *dir)

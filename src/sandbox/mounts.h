@@ -55,15 +55,15 @@ struct mounts_options {
     const char *state;          /* exeat's own state directory: never visible */
     uid_t uid;
     gid_t gid;
-    bool for_root;              /* root's files are shown as this user's (jail_user.h) */
+    bool for_root;    /* root's files are shown as this user's (jail_user.h) */
     const char *user; /* login name, for the jail's passwd; NULL: "user" */
     const char *const *read, *const *write, *const *hide; /* of the policy and --ro, --rw */
     bool write_written;      /* the project as a whole is read-only but for `write` */
     const char *agent;       /* row of agents.def; NULL */
     const char *agent_state; /* folder outside that keeps this agent's and project's state; NULL */
-    const char *kept;        /* folder outside for repositories that are made inside; NULL: STATE/repositories */
-    const char *cache;       /* folder outside with the private tool caches; NULL: none */
-    const char *run; /* private folder of this run (0700, exists): copies of git's config, mount point */
+    const char *kept;  /* folder outside for repositories that are made inside; NULL: STATE/repositories */
+    const char *cache; /* folder outside with the private tool caches; NULL: none */
+    const char *run;   /* private folder of this run (0700, exists): copies of git's config, mount point */
     const char
         *command;     /* executable, as found: bound where it, its interpreter or package lies under home */
     const char *path; /* PATH in which `#!/usr/bin/env NAME` is looked up; NULL: none */
@@ -110,9 +110,17 @@ MUST_USE int mounts_check(const struct mounts *m, pid_t pid, struct err *e);
  * outside run or obey (runs.def), detail says who; MOUNTS_REPOSITORY: a repository that was made inside,
  * detail empty or what was done about it; MOUNTS_CONFIG: a change that git made to its private copy of
  * `path`, as "+key=value" or "-key=value"; MOUNTS_KEPT: a private repository, now at `path`;
- * MOUNTS_LINK: a link that was made in a repository, and is removed.  No control
- * characters in either text. */
-enum mounts_finding { MOUNTS_NEW, MOUNTS_CHANGED, MOUNTS_REPOSITORY, MOUNTS_CONFIG, MOUNTS_KEPT, MOUNTS_LINK };
+ * MOUNTS_LINK: a link that was made in a repository, and is removed; MOUNTS_DEEP: a
+ * folder that is too deep to look through, and is renamed.  No control characters in either text. */
+enum mounts_finding {
+    MOUNTS_NEW,
+    MOUNTS_CHANGED,
+    MOUNTS_REPOSITORY,
+    MOUNTS_CONFIG,
+    MOUNTS_KEPT,
+    MOUNTS_LINK,
+    MOUNTS_DEEP,
+};
 const char *mounts_finding_id(enum mounts_finding f);
 typedef void mounts_each_finding(void *ctx, enum mounts_finding f, const char *path, const char *detail);
 /* After the jail has ended, before mounts_finish.  A repository that was made inside and whose configuration

@@ -114,11 +114,35 @@ static int collect(struct mounts *m, struct roots *r, struct err *e)
     return 0;
 }
 
+/* A link where the jail writes may be the jail's: it must not choose what the next one sees. */
+static int check_link(struct mounts *m, const char *written, const char *real, bool hide, struct err *e)
+{
+    const char *root = mounts_root_of_link(m, written);
+    if (!root || (!hide && path_within(real, root)))
+        return 0;
+    return err_set(
+        e,
+        "%s leads to %s through a link in %s, where commands in a jail write and may have made it: name what "
+        "it leads to",
+        written, real, root);
+}
+
+/* Held in place where the jail writes: renamed, it would not be hidden in the next run. */
+static int hide(struct mounts *m, const char *written, const char *real, struct err *e)
+{
+    static const struct mount_pin pin = {.kind = MOUNT_HIDE, .reason = "files.hide"};
+    if (check_link(m, written, real, true, e) < 0)
+        return -1;
+    if (mounts_writable(m, real))
+        return mounts_pin(m, real, &pin, e);
+    return mounts_add_path(m, MOUNT_HIDE, real, NULL, "files.hide", true, e) < 0 ? -1 : 0;
+}
+
 static int hide_list(struct mounts *m, struct err *e)
 {
     for (size_t i = 0; m->o->hide && m->o->hide[i]; i++) {
         const char *real = mounts_real(m, m->o->hide[i], NULL);
-        if (real && mounts_add_path(m, MOUNT_HIDE, real, NULL, "files.hide", true, e) < 0)
+        if (real && hide(m, m->o->hide[i], real, e) < 0)
             return -1;
     }
     return 0;
@@ -143,6 +167,14 @@ static int bind_roots(struct mounts *m, const struct roots *r, struct err *e)
         if (r->rows[i].write)
             m->writable[m->writable_count++] = r->rows[i].path;
     }
+    return 0;
+}
+
+static int check_links(struct mounts *m, const struct roots *r, struct err *e)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (check_link(m, r->rows[i].written, r->rows[i].path, false, e) < 0)
+            return err_wrap(e, "%s", r->rows[i].reason);
     return 0;
 }
 
@@ -190,8 +222,9 @@ int mounts_plan_files(struct mounts *m, struct err *e)
 {
     struct roots r = {0};
     size_t first = m->count;
-    if (collect(m, &r, e) < 0 || bind_roots(m, &r, e) < 0 || hide_list(m, e) < 0 ||
-        hide_state(m, &r, e) < 0 || walk_roots(m, &r, e) < 0 || mounts_plan_repository(m, m->project, e) < 0)
+    if (collect(m, &r, e) < 0 || bind_roots(m, &r, e) < 0 || check_links(m, &r, e) < 0 ||
+        hide_list(m, e) < 0 || hide_state(m, &r, e) < 0 || walk_roots(m, &r, e) < 0 ||
+        mounts_plan_repository(m, m->project, e) < 0)
         return -1;
     /* a folder before what lies in it: mounting it later would cover that */
     qsort(m->ops + first, m->count - first, sizeof *m->ops, by_place);

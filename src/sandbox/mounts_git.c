@@ -122,7 +122,7 @@ static int read_config(struct mounts *m, struct mount_git *g, const char *worktr
     AUTO_BUF text = BUF_INIT(CAP_GIT_CONFIG_BYTES);
     if (access(g->config, F_OK) < 0)
         return 0;
-    if (io_read_file(g->config, &text, e) < 0)
+    if (mounts_read_file(m, g->config, &text, e) < 0)
         return -1;
     g->before = arena_slice(&m->arena, buf_slice(&text));
     return mounts_plan_named(m, g->config, g->before, worktree, e);
@@ -267,8 +267,8 @@ static int plan_names(struct mounts *m, const char *git, const char *worktree, s
                                               : mounts_plan_named(m, config, buf_slice(&text), worktree, e);
 }
 
-/* A submodule, a linked work tree; or `git init --separate-git-dir`, or work trees beside a bare repository: then
- * it lies in the project under another name.  What is below a `.git` is found there. */
+/* A submodule, a linked work tree; or `git init --separate-git-dir`, or work trees beside a bare repository:
+ * then it lies in the project under another name.  What is below a `.git` is found there. */
 static int plan_pointed(struct mounts *m, const char *git, const char *worktree, struct err *e)
 {
     const char *own = read_pointer(m, git, SLICE("gitdir: "), worktree);

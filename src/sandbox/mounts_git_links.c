@@ -1,7 +1,8 @@
-/* Links in a repository.  Git itself makes none there, but it writes through those that are there: a commit's message
- * to COMMIT_EDITMSG, with what the jail has left in MERGE_MSG, lines to logs/.  A link to ~/.bashrc in their place, and
- * the next `git commit` on the host writes what a shell then runs.  So at the end of a run those that were not there
- * before go.  A rebase that was left half done is named: `git rebase --continue` runs its `exec` lines. */
+/* Links in a repository.  Git itself makes none there, but it writes through those that are there: a commit's
+ * message to COMMIT_EDITMSG, with what the jail has left in MERGE_MSG, lines to logs/.  A link to ~/.bashrc
+ * in their place, and the next `git commit` on the host writes what a shell then runs.  So at the end of a
+ * run those that were not there before go.  A rebase that was left half done is named: `git rebase
+ * --continue` runs its `exec` lines. */
 #include "sandbox/mounts_internal.h"
 #include "sandbox/tree.h"
 
@@ -81,18 +82,32 @@ static void judge(const struct links *l, const char *path, int dir, const char *
         mounts_tell(l->each, l->ctx, seen ? MOUNTS_CHANGED : MOUNTS_NEW, path, "git rebase --continue");
     else if (!is_symbolic_ref(dir, name))
         mounts_tell(l->each, l->ctx, MOUNTS_LINK, path,
-                    unlinkat(dir, name, 0) == 0 ? "git outside would write through it: removed"
-                                                : "git outside would write through it: remove it");
+                    mounts_unlink(dir, name) ? "git outside would write through it: removed"
+                                             : "git outside would write through it: remove it");
+}
+
+/* Before the run what cannot be looked through is an error, or closed to the jail's user as well. */
+static enum tree_step look_at_limit(const struct links *l, const char *path, int dir, const char *name,
+                                    unsigned char limit)
+{
+    if (!l->each)
+        return TREE_GO_ON;
+    if (limit == TREE_DEEP)
+        mounts_report_deep(l->each, l->ctx, path, dir, name);
+    return limit == TREE_CLOSED && mounts_open_up(dir, name) ? TREE_GO_ON : TREE_SKIP;
 }
 
 static enum tree_step look(void *ctx, const char *path, int dir, const char *name, unsigned char type)
 {
     const struct links *l = ctx;
     struct stat st;
+    if (type >= TREE_CLOSED)
+        return look_at_limit(l, path, dir, name, type);
     if (type == DT_DIR)
         return is_other(l, path) ? TREE_SKIP : TREE_GO_ON;
     bool pipe = type == DT_FIFO; /* who opens it waits for ever */
-    if ((type != DT_LNK && !pipe && strcmp(name, TODO) != 0) || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if ((type != DT_LNK && !pipe && strcmp(name, TODO) != 0) ||
+        fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return TREE_GO_ON;
     if (l->each)
         judge(l, path, dir, name, &st);

@@ -2,7 +2,6 @@
  * with it, with what git has to know of its user. */
 #include "sandbox/mounts_internal.h"
 
-#include "base/io.h"
 #include "sandbox/git_config.h"
 
 #include <stdio.h>
@@ -137,14 +136,14 @@ static int keep_identity(void *ctx, const char *key, const char *value)
 
 /* ~/.config/git/config, then ~/.gitconfig, which is stronger (git-config(1), FILES).  Their includes are not
  * read. */
-static void read_identity(const char *home, struct identity *ret)
+static void read_identity(const struct mounts *m, struct identity *ret)
 {
     static const char *const files[] = {".config/git/config", ".gitconfig"};
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         AUTO_BUF text = BUF_INIT(CAP_GIT_CONFIG_BYTES);
         char path[PATH_MAX];
-        int n = snprintf(path, sizeof path, "%s/%s", home, files[i]);
-        if (n > 0 && (size_t)n < sizeof path && io_read_file(path, &text, NULL) == 0 &&
+        int n = snprintf(path, sizeof path, "%s/%s", m->home, files[i]);
+        if (n > 0 && (size_t)n < sizeof path && mounts_read_file(m, path, &text, NULL) == 0 &&
             git_config_read(buf_slice(&text), keep_identity, ret) < 0)
             continue; /* git on the host complains about it; what was readable counts */
     }
@@ -154,7 +153,7 @@ static void add_git(struct variables *v, const struct mounts *m)
 {
     struct identity id = {0};
     char count[24];
-    read_identity(m->home, &id);
+    read_identity(m, &id);
     for (size_t i = 0; i < IDENTITY_MAX; i++) {
         if (id.values[i])
             set_git(v, IDENTITY[i], id.values[i]);

@@ -1,5 +1,6 @@
 /* What the files of a mount plan share; nobody else includes it. */
 #pragma once
+#include "base/buf.h"
 #include "base/caps.h"
 #include "sandbox/mounts.h"
 
@@ -19,6 +20,7 @@ struct mount_seen {
     const char *path;
     uint64_t inode;
     int64_t changed_ns; /* ctime: a program in the jail cannot set it */
+    bool armed;         /* a repository without a work tree in which git would run something already */
 };
 
 struct mounts {
@@ -69,10 +71,16 @@ MUST_USE int mounts_pin(struct mounts *m, const char *path, const struct mount_p
 /* Whether the jail writes at `path`. */
 bool mounts_writable(const struct mounts *m, const char *path);
 
+/* The writable folder with the first link on the way of `path` that lies in one: the jail may have made it.
+ * NULL. */
+const char *mounts_root_of_link(const struct mounts *m, const char *path);
+
 /* O_PATH, closed on exec; no component may be a link.  -1 with errno. */
 int mounts_open(int dir, const char *path);
 /* realpath(3) into the arena; NULL with errno in e->sys where it does not exist. */
 const char *mounts_real(struct mounts *m, const char *path, struct err *e);
+/* A regular file whose text the jail will see, which its user may read outside as well. */
+MUST_USE int mounts_read_file(const struct mounts *m, const char *path, struct buf *ret, struct err *e);
 /* Whose files are the jail's user's own, on the disk. */
 uid_t mounts_owner(const struct mounts *m);
 /* Whether path is dir or lies below it; both without links. */
@@ -87,8 +95,8 @@ MUST_USE int mounts_plan_kernel(struct mounts *m, struct err *e);
 MUST_USE int mounts_plan_texts(struct mounts *m, struct err *e);
 /* What needs protection below a folder that the jail sees: repositories, secrets, sockets, devices. */
 MUST_USE int mounts_plan_tree(struct mounts *m, const char *dir, struct err *e);
-/* Notes a file that runs.def lists, as it is now. */
-MUST_USE int mounts_note(struct mounts *m, const char *path, struct err *e);
+/* Notes a file that runs.def lists, or a HEAD of a repository, as it is now; `dir` holds `name`. */
+MUST_USE int mounts_note(struct mounts *m, const char *path, int dir, const char *name, struct err *e);
 /* The repository whose work tree is dir: `.git` there is a directory, a file, a link, or (the project)
  * missing. */
 MUST_USE int mounts_plan_repository(struct mounts *m, const char *dir, struct err *e);
@@ -104,7 +112,29 @@ MUST_USE int mounts_note_links(struct mounts *m, struct err *e);
 MUST_USE int mounts_remove_links(struct mounts *m, mounts_each_finding *each, void *ctx, struct err *e);
 int64_t mounts_changed_ns(const struct stat *st);
 /* A finding without control characters: names and values come from the jail. */
-void mounts_tell(mounts_each_finding *each, void *ctx, enum mounts_finding f, const char *path, const char *detail);
+void mounts_tell(mounts_each_finding *each, void *ctx, enum mounts_finding f, const char *path,
+                 const char *detail);
+
+/* Whether `name` in `dir` is what git looks for as ".git". */
+bool mounts_is_git_name(int dir, const char *name);
+/* git takes a folder with HEAD, objects and refs for a repository; armed: it would run something there. */
+bool mounts_is_bare(int dir);
+bool mounts_is_armed_bare(int dir);
+/* What is told, and done, about a `.git` at `path`, in `dir`; about a HEAD there that was `seen` at the
+ * start, or not (NULL); about a folder that is too deep to look through. */
+void mounts_report_repository(struct mounts *m, mounts_each_finding *each, void *ctx, const char *path,
+                              int dir, unsigned char type);
+void mounts_report_bare(mounts_each_finding *each, void *ctx, const char *path, int dir,
+                        const struct mount_seen *seen);
+void mounts_report_deep(mounts_each_finding *each, void *ctx, const char *path, int dir, const char *name);
+
+/* Whatever modes the jail gave `dir`; false with errno.  To a name that nobody could have prepared: what git
+ * itself would look for, or follow, must not be there again.  mounts_disarm: `name`.disarmed, where it is
+ * free. */
+bool mounts_open_up(int dir, const char *name);
+bool mounts_unlink(int dir, const char *name);
+bool mounts_put_aside(int dir, const char *name, const char *to, char ret_to[NAME_MAX + 1]);
+bool mounts_disarm(int dir, const char *name, char ret_to[NAME_MAX + 1]);
 
 /* Moves what the jail made in private git folders to where it is kept. */
 MUST_USE int mounts_keep_repositories(struct mounts *m, mounts_each_finding *each, void *ctx, struct err *e);

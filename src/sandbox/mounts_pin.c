@@ -2,6 +2,9 @@
 #include "sandbox/mounts_internal.h"
 
 #include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,6 +19,26 @@ static const char *writable_root(const struct mounts *m, const char *path)
 bool mounts_writable(const struct mounts *m, const char *path)
 {
     return writable_root(m, path) != NULL;
+}
+
+const char *mounts_root_of_link(const struct mounts *m, const char *path)
+{
+    char part[PATH_MAX];
+    for (const char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+        struct stat st;
+        int n =
+            snprintf(part, sizeof part, "%.*s", (int)(slash ? slash - path : (ptrdiff_t)strlen(path)), path);
+        if (n > 0 && (size_t)n < sizeof part && lstat(part, &st) == 0 && S_ISLNK(st.st_mode)) {
+            char *name = strrchr(part, '/');
+            *name = '\0';
+            AUTO_STR char *folder = realpath(part[0] ? part : "/", NULL);
+            const char *root = folder ? writable_root(m, folder) : NULL;
+            if (root)
+                return root;
+        }
+        if (!slash)
+            return NULL;
+    }
 }
 
 /* A folder that is made for the run needs its parents made as well. */

@@ -21,12 +21,7 @@ static const struct {
 #include "sandbox/runs.def"
 };
 
-static const char *const PLAIN_KEYS[] = {
-#define KEY(pattern) pattern,
-#include "sandbox/git_keys.def"
-};
-
-static const char *const FINDINGS[] = {"new", "changed", "repository", "git-config", "kept", "link"};
+static const char *const FINDINGS[] = {"new", "changed", "repository", "git-config", "kept", "link", "deep"};
 
 const char *mounts_finding_id(enum mounts_finding f)
 {
@@ -70,11 +65,11 @@ int64_t mounts_changed_ns(const struct stat *st)
     return (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec;
 }
 
-int mounts_note(struct mounts *m, const char *path, struct err *e)
+int mounts_note(struct mounts *m, const char *path, int dir, const char *name, struct err *e)
 {
     struct stat st;
-    bool head = slice_ends(slice_str(path), SLICE("/HEAD")); /* see is_bare */
-    if ((!head && !who_runs(path)) || !mounts_writable(m, path) || lstat(path, &st) < 0)
+    bool bare = strcmp(name, "HEAD") == 0 && mounts_is_bare(dir);
+    if ((!bare && !who_runs(path)) || !mounts_writable(m, path) || lstat(path, &st) < 0)
         return 0;
     if (m->seen_count == CAP_NOTED_FILES || m->arena.used > CAP_MOUNTS_BYTES / 2)
         return 0; /* the rest is named as new */
@@ -89,7 +84,8 @@ int mounts_note(struct mounts *m, const char *path, struct err *e)
     const char *copy = mounts_printf(m, e, "%s", path);
     if (!copy)
         return -1;
-    m->seen[m->seen_count++] = (struct mount_seen){copy, st.st_ino, mounts_changed_ns(&st)};
+    m->seen[m->seen_count++] =
+        (struct mount_seen){copy, st.st_ino, mounts_changed_ns(&st), bare && mounts_is_armed_bare(dir)};
     return 0;
 }
 
@@ -113,7 +109,8 @@ static void clean(const char *text, char *ret, size_t size)
     ret[i] = 0;
 }
 
-void mounts_tell(mounts_each_finding *each, void *ctx, enum mounts_finding f, const char *path, const char *detail)
+void mounts_tell(mounts_each_finding *each, void *ctx, enum mounts_finding f, const char *path,
+                 const char *detail)
 {
     char shown[PATH_MAX], more[GIT_CONFIG_KEY + GIT_CONFIG_VALUE + 2];
     clean(path, shown, sizeof shown);
@@ -145,145 +142,32 @@ static void report_file(const struct report *r, const char *path)
         tell(r, MOUNTS_CHANGED, path, who);
 }
 
-/* ---- repositories that were made inside ---- */
+/* ---- the walk ---- */
 
-static int plain_key(void *ctx, const char *key, const char *value)
+static enum tree_step look_at_limit(const struct report *r, const char *path, int dir, const char *name,
+                                    unsigned char limit)
 {
-    (void)value;
-    for (size_t i = 0; i < ARRAY_LEN(PLAIN_KEYS); i++)
-        if (fnmatch(PLAIN_KEYS[i], key, FNM_NOESCAPE) == 0)
-            return 0;
-    snprintf(ctx, GIT_CONFIG_KEY, "%s", key);
-    return -2;
-}
-
-/* Whether git may run something, or read a configuration from elsewhere, because of what lies at git/name. */
-static bool bad_config(int git, const char *name, char ret_why[GIT_CONFIG_KEY])
-{
-    AUTO_BUF text = BUF_INIT(CAP_GIT_CONFIG_BYTES);
-    struct stat st;
-    if (fstatat(git, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return false;
-    snprintf(ret_why, GIT_CONFIG_KEY, "%s", name);
-    AUTO_FD int fd = openat(git, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0 || !S_ISREG(st.st_mode) || io_read_all(fd, name, &text, NULL) < 0)
-        return true;
-    return git_config_read(buf_slice(&text), plain_key, ret_why) < 0;
-}
-
-static bool is_sample(const char *name)
-{
-    return name[0] == '.' || slice_ends(slice_str(name), SLICE(".sample"));
-}
-
-static bool bad_hooks(int git, char ret_why[GIT_CONFIG_KEY])
-{
-    int fd = openat(git, "hooks", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    struct stat st;
-    bool bad = fstatat(git, "hooks", &st, AT_SYMLINK_NOFOLLOW) == 0 && !d;
-    snprintf(ret_why, GIT_CONFIG_KEY, "hooks");
-    for (struct dirent *entry; d && !bad && (entry = readdir(d));) {
-        bad = !is_sample(entry->d_name);
-        snprintf(ret_why, GIT_CONFIG_KEY, "hooks/%s", entry->d_name);
-    }
-    if (d)
-        closedir(d);
-    return bad;
-}
-
-static bool bad_name(int git, const char *name, char ret_why[GIT_CONFIG_KEY])
-{
-    struct stat st;
-    snprintf(ret_why, GIT_CONFIG_KEY, "%s", name);
-    return fstatat(git, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* Submodules bring a configuration each; a fresh clone with them is rare enough to be looked at by somebody.
- */
-static bool is_armed(int git, char ret_why[GIT_CONFIG_KEY])
-{
-    return bad_config(git, "config", ret_why) || bad_hooks(git, ret_why) ||
-           bad_name(git, "commondir", ret_why) || bad_name(git, "config.worktree", ret_why) ||
-           bad_name(git, "modules", ret_why);
-}
-
-static void disarm(const struct report *r, const char *path, int dir, const char *why)
-{
-    char detail[GIT_CONFIG_KEY + 128];
-    bool done = renameat(dir, ".git", dir, ".git.disarmed") == 0;
-    snprintf(detail, sizeof detail,
-             done ? "%s would take effect outside: renamed to .git.disarmed"
-                  : "%s would take effect outside: do not use git there",
-             why);
-    tell(r, MOUNTS_REPOSITORY, path, detail);
-}
-
-static bool reads_as(int dir, const char *name, struct slice want)
-{
-    AUTO_BUF text = BUF_INIT(64);
-    AUTO_FD int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    return fd >= 0 && io_read_all(fd, name, &text, NULL) == 0 && slice_eq(slice_trim(buf_slice(&text)), want);
-}
-
-/* What `git worktree add` makes: "gitdir: " and the path of an entry in a repository that is protected, which
- * leads back to that repository and brings no configuration of its own. */
-static bool is_plain_worktree(const struct report *r, int dir)
-{
-    AUTO_BUF text = BUF_INIT(PATH_MAX);
-    char why[GIT_CONFIG_KEY];
-    AUTO_FD int fd = openat(dir, ".git", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0 || io_read_all(fd, ".git", &text, NULL) < 0 || buf_append(&text, slice_of("", 1)) < 0 ||
-        !slice_starts(buf_slice(&text), SLICE("gitdir: /")))
-        return false;
-    char *path = text.data + text.start + strlen("gitdir: ");
-    path[strcspn(path, "\n")] = 0;
-    char *entries = strstr(path, "/.git/worktrees/");
-    AUTO_FD int entry = mounts_open(AT_FDCWD, path);
-    if (!entries || strchr(entries + strlen("/.git/worktrees/"), '/') || entry < 0)
-        return false;
-    entries[strlen("/.git")] = 0;
-    return mounts_find(r->m, path) && reads_as(entry, "commondir", SLICE("../..\n")) &&
-           !bad_name(entry, "config.worktree", why);
-}
-
-static void report_repository(const struct report *r, const char *path, int dir, unsigned char type)
-{
-    char why[GIT_CONFIG_KEY] = "what it points to";
-    if (mounts_find(r->m, path)) /* was there before, and is protected */
-        return;
-    AUTO_FD int git = openat(dir, ".git", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    bool linked = type == DT_REG && is_plain_worktree(r, dir);
-    if (!linked && (type != DT_DIR || git < 0 || is_armed(git, why)))
-        disarm(r, path, dir, why);
-    else
-        tell(r, MOUNTS_REPOSITORY, path, "");
-}
-
-/* git takes a folder with these for a repository without a work tree; objects and refs may lie elsewhere
- * (gitrepository-layout(5), commondir). */
-static bool is_bare(int dir)
-{
-    struct stat st;
-    if (fstatat(dir, "HEAD", &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return false;
-    return fstatat(dir, "commondir", &st, 0) == 0 ||
-           (fstatat(dir, "objects", &st, 0) == 0 && fstatat(dir, "refs", &st, 0) == 0);
+    const struct mount_op *op = mounts_find(r->m, path);
+    if (limit == TREE_MANY || (op && op->kind == MOUNT_HIDE))
+        return TREE_SKIP;
+    if (limit == TREE_DEEP)
+        mounts_report_deep(r->each, r->ctx, path, dir, name);
+    return limit == TREE_CLOSED && mounts_open_up(dir, name) ? TREE_GO_ON : TREE_SKIP;
 }
 
 static enum tree_step look(void *ctx, const char *path, int dir, const char *name, unsigned char type)
 {
     const struct report *r = ctx;
-    if (strcmp(name, ".git") == 0) {
-        report_repository(r, path, dir, type);
+    if (type >= TREE_CLOSED)
+        return look_at_limit(r, path, dir, name, type);
+    if (mounts_is_git_name(dir, name)) {
+        mounts_report_repository(r->m, r->each, r->ctx, path, dir, type);
         return TREE_SKIP;
     }
-    if (strcmp(name, ".git.disarmed") == 0)
-        return TREE_SKIP;
     if (type == DT_REG)
         report_file(r, path);
-    if (type != DT_DIR && strcmp(name, "HEAD") == 0 && is_bare(dir) && !find_seen(r, path))
-        tell(r, MOUNTS_REPOSITORY, path, "git would take the folder for a repository");
+    if (type != DT_DIR && strcmp(name, "HEAD") == 0)
+        mounts_report_bare(r->each, r->ctx, path, dir, find_seen(r, path));
     return TREE_GO_ON;
 }
 

@@ -47,7 +47,8 @@ static const char VICTIM[] =
     "git status >/dev/null || exit 1; git commit -q --allow-empty 2>/dev/null; sh ../startup\n"
     "git commit -q --allow-empty -m v; git checkout -q -b v; git fetch -q origin; git y; git z\n"
     "[ ! -e n2 ] || git -C n2 status >/dev/null\n"
-    "[ ! -e wt ] || git -C wt status >/dev/null; [ ! -e libs/sub ] || git -C libs/sub status >/dev/null; true\n";
+    "[ ! -e wt ] || git -C wt status >/dev/null; [ ! -e libs/sub ] || git -C libs/sub status >/dev/null\n"
+    "[ ! -e n ] || git -C n commit -q --allow-empty 2>/dev/null; sh ../startup; true\n";
 
 static const struct attack {
     const char *name, *script;
@@ -123,6 +124,32 @@ static const struct attack {
     {"a repository apart from its work tree", "printf '[core]\\n\\tfsmonitor = ../evil\\n' >> .apart/config"},
     {"a commit's message written through a link",
      "ln -sf ../../startup .git/COMMIT_EDITMSG; echo '(cd ../project && ./evil)' > .git/MERGE_MSG"},
+    {"the same in a folder that nobody may list",
+     "ln -sf ../../startup .git/COMMIT_EDITMSG; echo '(cd ../project && ./evil)' > .git/MERGE_MSG; chmod 300 .git"},
+    {"the same in a repository of its own",
+     "git init -q n; git -C n commit -q --allow-empty -m n; ln -sf ../../../startup n/.git/COMMIT_EDITMSG;"
+     "echo '(cd ../project && ./evil)' > n/.git/MERGE_MSG"},
+    {"a submodule of its own, in a folder that nobody may list",
+     "git init -q d/n; git -C d/n commit -q --allow-empty -m n; git add d/n 2>/dev/null;"
+     "git -C d/n config core.fsmonitor ../../evil; chmod 300 d"},
+    {"the project as such a folder",
+     "git init -q n; git -C n commit -q --allow-empty -m n; git add n 2>/dev/null;"
+     "git -C n config core.fsmonitor ../evil; chmod 300 ."},
+    {"a submodule of its own, in a folder that nobody may change",
+     "git init -q n; git -C n commit -q --allow-empty -m n; git add n 2>/dev/null;"
+     "git -C n config core.fsmonitor ../evil; chmod 555 n"},
+    {"a submodule of its own, so deep that nobody looks",
+     "d=d; while [ ${#d} -lt 300 ]; do d=$d/d; done; git init -q $d/n; git -C $d/n commit -q --allow-empty -m n;"
+     "git add $d/n 2>/dev/null; git -C $d/n config core.fsmonitor \"$PWD/evil\""},
+    {"a submodule of its own, whose other name is taken",
+     "git init -q n; git -C n commit -q --allow-empty -m n; git add n 2>/dev/null;"
+     "git -C n config core.fsmonitor ../evil; mkdir -p n/.git.disarmed/x"},
+    {"a submodule of its own, below that other name",
+     "git init -q .git.disarmed/n; git -C .git.disarmed/n commit -q --allow-empty -m n; git add .git.disarmed/n 2>/dev/null;"
+     "git -C .git.disarmed/n config core.fsmonitor ../../evil"},
+    {"the project as a repository without a work tree, since .git is none any more",
+     "cp -r .git/objects .git/refs .git/HEAD .; rm .git/HEAD;"
+     "printf '[core]\\n\\trepositoryformatversion = 0\\n\\tworktree = ./\\n\\tfsmonitor = ./evil\\n' > config"},
 };
 
 /* What an agent's ordinary work needs. */
