@@ -45,6 +45,8 @@ static int read_file(const char *path, bool alone, struct buf *ret, struct err *
 {
     AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (alone ? O_NOFOLLOW : 0));
     struct stat st;
+    if (fd < 0 && alone && errno == ELOOP)
+        return err_set(e, "%s: a symbolic link, which is not followed: put the file itself there", path);
     if (fd < 0 || fstat(fd, &st) < 0)
         return err_sys(e, "%s: cannot open", path);
     if (!S_ISREG(st.st_mode))

@@ -6,6 +6,7 @@
 #include "cli/trust_prompt.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -31,10 +32,12 @@ void project_policy_clear(struct project_policy *p)
 
 /* --- reading --- */
 
-static int read_top(struct project_policy *p, const char *path, struct err *e)
+/* One that is found in a project is a file of its own, as for a daemon's watch: who may write there names no other
+ * file by a link.  What `found` extends counts by its text, which is trusted with it. */
+static int read_top(struct project_policy *p, const char *path, bool found, struct err *e)
 {
     AUTO_BUF text = BUF_INIT(CAP_DOCUMENT_BYTES);
-    if (io_read_file(path, &text, e) < 0)
+    if ((found ? io_read_file_alone(path, &text, e) : io_read_file(path, &text, e)) < 0)
         return -1;
     struct files_given f = {p->name, arena_slice(&p->arena, buf_slice(&text))};
     if (!f.text.ptr)
@@ -79,9 +82,9 @@ static int read_files(struct project_policy *p, const char *policy, struct err *
     p->files = arena_array(&p->arena, TRUST_FILES_MAX, sizeof *p->files);
     if (!p->name || !p->files)
         return err_set(e, "no memory");
-    if (!policy && access(p->project.policy, F_OK) < 0 && errno == ENOENT)
+    if (!policy && faccessat(AT_FDCWD, p->project.policy, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
         return 1;
-    return read_top(p, policy ? policy : p->project.policy, e) < 0 ? -1 : read_extended(p, e);
+    return read_top(p, policy ? policy : p->project.policy, !policy, e) < 0 ? -1 : read_extended(p, e);
 }
 
 int project_policy_read(const char *policy, const char *dir, struct project_policy *ret, struct err *e)

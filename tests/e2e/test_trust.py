@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import subprocess
+import threading
 import time
 
 import pytest
@@ -309,3 +310,69 @@ def test_another_users_folder_is_no_project(tmp_path):
     if "Permission denied" in done.stderr and "setpriv" in done.stderr:
         pytest.skip("others may not execute exeat here")
     assert done.returncode == 125 and re.search("another user", done.stderr), done.stderr
+
+
+# --- what is read is what was trusted ---
+
+@pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])
+def test_the_policy_of_a_project_is_no_link(project, link):
+    project.exeat("trust")
+    project.policy.rename(project.folder / "kept.yaml")
+    link(project.folder / "kept.yaml", project.policy)
+    for done in (project.run(), project.exeat("trust"), project.exeat("reload")):
+        assert done.returncode in (2, 125) and ("symbolic link" in done.stderr or "several links" in done.stderr), done.stderr
+    (project.folder / "kept.yaml").unlink()
+    if link is os.symlink:
+        done = project.run()
+        assert done.returncode == 125 and "link" in done.stderr, "one that leads nowhere is not no policy: " + done.stderr
+    else:
+        assert project.run().returncode == 0, "the last name of the text that was trusted"
+
+
+def test_an_extended_file_counts_by_its_text_wherever_a_link_leads(project):
+    project.policy.write_text("exeat: 1\nextends: [./more/rules.yaml]\n")
+    (project.folder / "more").mkdir()
+    (project.folder / "more/rules.yaml").write_text("allow:\n  - GET https://api.test/issues\n")
+    project.exeat("trust")
+    assert project.run().returncode == 0
+    (project.folder / "more").rename(project.folder / "same")
+    (project.folder / "more").symlink_to("same")
+    assert project.run().returncode == 0, "the same text"
+    (project.folder / "other").mkdir()
+    (project.folder / "other/rules.yaml").write_text("allow:\n  - GET https://evil.test/**\n")
+    (project.folder / "more").unlink()
+    (project.folder / "more").symlink_to("other")
+    done = project.run()
+    assert done.returncode == 125 and "has changed since it was trusted" in done.stderr
+
+
+def test_a_policy_that_changes_while_it_is_read_runs_as_it_was_trusted_or_not_at_all(project):
+    """Somebody swaps the file, and what it extends, all the time."""
+    policy, wide = project.folder / ".exeat.yaml", "services: [127.0.0.1:5432]\n"
+    policy.write_text("exeat: 1\nextends: [./rules.yaml]\n")
+    (project.folder / "rules.yaml").write_text("allow:\n  - GET https://api.test/issues\n")
+    project.exeat("trust")
+    over = threading.Event()
+
+    def swap():
+        texts = {policy: ("exeat: 1\nextends: [./rules.yaml]\n", "exeat: 1\nextends: [./rules.yaml]\n" + wide),
+                 project.folder / "rules.yaml": ("allow:\n  - GET https://api.test/issues\n", "allow:\n  - GET https://evil.test/**\n")}
+        turn = 0
+        while not over.is_set():
+            for path, choice in texts.items():
+                turn += 1
+                path.with_suffix(".new").write_text(choice[turn // 3 % 2])
+                path.with_suffix(".new").rename(path)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        codes = []
+        for _ in range(60):
+            done = project.exeat("run", "--dry-run", *(["--as-root"] if paths.IS_ROOT else []), "--", "true")
+            codes.append(done.returncode)
+            assert done.returncode == 125 or (done.returncode == 0 and "5432" not in done.stdout), done.stdout
+    finally:
+        over.set()
+        thread.join()
+    assert 125 in codes
