@@ -24,7 +24,7 @@ enum ipc_type {
 };
 
 /* Payloads of fixed shape.  Both ends are of one build: `version` makes sure of that. */
-enum { IPC_VERSION_BYTES = 32, IPC_RUN_BYTES = 64, IPC_NAME_BYTES = 256 };
+enum { IPC_VERSION_BYTES = 32, IPC_RUN_BYTES = 64, IPC_NAME_BYTES = 256, IPC_NOTE_BYTES = 600 };
 
 struct ipc_keeper_setup { /* descriptors: certificate and key file unless ephemeral, then the sockets */
     char version[IPC_VERSION_BYTES];
@@ -39,6 +39,7 @@ struct ipc_proxy_setup { /* descriptors: bundle, audit folder, in-flight table, 
     char version[IPC_VERSION_BYTES];
     char run[IPC_RUN_BYTES];
     char audit_name[IPC_NAME_BYTES];
+    char note[IPC_NOTE_BYTES]; /* for the start record, behind the proxy's own */
     uint32_t listeners, workers;
 };
 

@@ -86,6 +86,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/run_summary.h \
 	%D%/run_user.c \
 	%D%/run_user.h \
+	%D%/run_walls.c \
+	%D%/run_walls.h \
 	%D%/runs.c \
 	%D%/runs.h \
 	%D%/seal_keys.c \

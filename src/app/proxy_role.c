@@ -48,9 +48,9 @@ static int receive_setup(struct role_state *r, struct err *e)
         strncmp(r->setup.version, version_text(), sizeof r->setup.version) != 0)
         return err_set(e, "the proxy and exeat are of different versions");
     struct ipc_proxy_setup *s = &r->setup;
-    s->run[sizeof s->run - 1] = s->audit_name[sizeof s->audit_name - 1] = '\0';
-    if (s->listeners > IPC_LISTENERS_MAX || s->workers == 0 ||
-        s->workers > IPC_WORKERS_MAX || m->fd_count != FD_LISTENERS + s->listeners + s->workers + 1)
+    s->run[sizeof s->run - 1] = s->audit_name[sizeof s->audit_name - 1] = s->note[sizeof s->note - 1] = '\0';
+    if (s->listeners > IPC_LISTENERS_MAX || s->workers == 0 || s->workers > IPC_WORKERS_MAX ||
+        m->fd_count != FD_LISTENERS + s->listeners + s->workers + 1)
         return err_set(e, "malformed setup");
     return 0;
 }
@@ -165,6 +165,14 @@ static int prepare(struct role_state *r, struct proxy_snapshot **ret, struct aud
     return r->drained < 0 ? err_sys(e, "eventfd") : 0;
 }
 
+/* How this process is locked in, and what the supervisor says of the jail it serves. */
+static int record_start(struct role_state *r, struct err *e)
+{
+    char detail[LOCKIN_NOTE_BYTES + IPC_NOTE_BYTES + 2];
+    snprintf(detail, sizeof detail, "%s%s%s", r->note, r->setup.note[0] ? "; " : "", r->setup.note);
+    return record(r, AUDIT_START, NULL, detail, e);
+}
+
 static int start(struct role_state *r, struct err *e)
 {
     AUTO(proxy_snapshot) *snapshot = NULL;
@@ -175,7 +183,7 @@ static int start(struct role_state *r, struct err *e)
     /* From here on threads are started, the log's first: Landlock binds only those that come after it. */
     const struct lockin_paths paths = {.audit_dir = r->message.fds[FD_AUDIT]};
     if (lockin_apply(LOCKIN_PROXY, &paths, r->note, e) < 0 || open_log(r, &audit, e) < 0 ||
-        record(r, AUDIT_START, NULL, r->note, e) < 0 || proxy_run(r->proxy, r->log, e) < 0)
+        record_start(r, e) < 0 || proxy_run(r->proxy, r->log, e) < 0)
         return -1;
     close(r->message.fds[FD_BUNDLE]);
     if (ipc_send(r->ipc, IPC_READY, SLICE(""), NULL, 0, e) < 0)

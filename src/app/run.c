@@ -38,6 +38,7 @@ struct run {
     struct run_session session;
     struct run_publish publish;
     char id[RUN_ID_BYTES];
+    char walls[RUN_WALLS_TEXT_BYTES];                               /* for the start record */
     char state[STATE_PATH_BYTES], log[PATH_MAX], private[PATH_MAX]; /* private: gone at the end */
     int lock;                                                       /* of private: says that this run lives */
     struct buf config;
@@ -159,6 +160,8 @@ static void on_keeper_end(void *arg)
 
 static int start_supervisor(struct run *r, struct err *e)
 {
+    const struct run_walls_facts facts = run_plan_facts(&r->plan);
+    run_walls_text(&facts, r->walls);
     const struct supervisor_options options = {
         .files = {.config = r->given[0].path,
                   .given = r->given,
@@ -167,6 +170,7 @@ static int start_supervisor(struct run *r, struct err *e)
                   .arg = r},
         .run = r->id,
         .ephemeral_ca = true,
+        .note = r->walls,
         .project = r->o->project,
         .trust_dir = r->private,
         .ended = on_supervisor_end,
@@ -259,9 +263,8 @@ static int start_jail(struct run *r, struct err *e)
     run_plan_jail(&r->plan, &options);
     options.fail = r->fail;
     if (check_standard(e) < 0 || run_publish_open(&r->publish, r->loop, r->plan.jail, e) < 0 ||
-        jail_start(&options, &r->jail, &network, e) < 0 ||
-        add_to_proxy(r, &network, e) < 0 || jail_await(&r->jail, e) < 0 ||
-        mounts_watch(r->plan.mounts, r->jail.inner, e) < 0)
+        jail_start(&options, &r->jail, &network, e) < 0 || add_to_proxy(r, &network, e) < 0 ||
+        jail_await(&r->jail, e) < 0 || mounts_watch(r->plan.mounts, r->jail.inner, e) < 0)
         return RUN_FAILED;
     int why = run_session_start(&r->session, r->loop, &r->jail, r->plan.mounts, on_jail_end, r, e);
     if (why == 0) {
@@ -318,8 +321,8 @@ static void look_at_files(struct run *r)
 static void say_opaque(const struct run_opaque *o, const char *one, const char *of)
 {
     if (o->count)
-        log_info("not inspected: %" PRIu64 " %s%s%s, %" PRIu64 " bytes out of the jail, %" PRIu64 " into it", o->count,
-                 one, o->count == 1 ? "" : "s", of, o->out, o->in);
+        log_info("not inspected: %" PRIu64 " %s%s%s, %" PRIu64 " bytes out of the jail, %" PRIu64 " into it",
+                 o->count, one, o->count == 1 ? "" : "s", of, o->out, o->in);
 }
 
 static void say_summary(const struct run *r)

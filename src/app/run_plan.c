@@ -128,24 +128,12 @@ static int find_directory(struct run_plan *p, struct err *e)
     return p->directory ? 0 : -1;
 }
 
-/* Test builds may take an older kernel's Landlock for the best there is. */
-static int32_t landlock_most(void)
-{
-    uint64_t abi = JAIL_LANDLOCK_BEST;
-#ifdef EXEAT_TEST_HOOKS
-    const char *text = getenv("EXEAT_TEST_LANDLOCK");
-    if (text && slice_to_u64(slice_str(text), JAIL_LANDLOCK_BEST, &abi) < 0)
-        abi = 0;
-#endif
-    return (int32_t)abi;
-}
-
 int run_plan_find(struct run_plan *p, const struct run_options *o, int *ret_status, struct err *e)
 {
     char init[RUN_PATH_BYTES];
     *p = (struct run_plan){.o = o,
                            .jail = policy_jail(o->policy),
-                           .landlock = landlock_most(),
+                           .landlock = run_walls_landlock(),
                            .arena = ARENA_INIT(ARENA_BYTES),
                            .bundle = BUF_INIT(TRUST_BYTES),
                            .java = BUF_INIT(TRUST_BYTES),
@@ -157,6 +145,14 @@ int run_plan_find(struct run_plan *p, const struct run_options *o, int *ret_stat
         return -1;
     p->init = keep(p, init, e);
     return p->init ? 0 : -1;
+}
+
+struct run_walls_facts run_plan_facts(const struct run_plan *p)
+{
+    return (struct run_walls_facts){.explicit_only = p->jail->network == POLICY_NETWORK_EXPLICIT,
+                                    .debug = p->jail->debug,
+                                    .landlock = p->landlock,
+                                    .user = &p->who};
 }
 
 void run_plan_clear(struct run_plan *p)

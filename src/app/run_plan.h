@@ -3,6 +3,7 @@
 #pragma once
 #include "app/run.h"
 #include "app/run_user.h"
+#include "app/run_walls.h"
 #include "app/trustfiles.h"
 #include "base/arena.h"
 #include "sandbox/jail.h"
@@ -43,6 +44,8 @@ struct run_places {
 /* Decides what the command may see. */
 MUST_USE int run_plan_mounts(struct run_plan *p, const struct run_places *places, struct err *e);
 void run_plan_clear(struct run_plan *p);
+/* After run_plan_find. */
+struct run_walls_facts run_plan_facts(const struct run_plan *p);
 
 /* Why execve(2) failed inside, with what to do. */
 void run_plan_explain_exec(const struct run_plan *p, int why, struct err *e);

@@ -3,8 +3,6 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "policy/jail.h"
-#include "sandbox/agent_filter.h"
-#include "sandbox/landlock.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,68 +15,10 @@ static const char *const places[] = {[JAIL_SUPERVISOR] = "outside",
                                      [JAIL_INNER] = "pid 1",
                                      [JAIL_AGENT] = "command"};
 
-/* What a wall is made of here, and what this kernel's version of it lacks. */
-struct wall {
-    const char *name;
-    bool holds;
-    char note[160];
-};
-enum { WALLS = 5 };
-
-static size_t count_calls(void)
+static size_t find_walls(const struct run_plan *p, struct run_wall ret[RUN_WALLS_MAX])
 {
-    const char *why, *last = "", *name;
-    size_t rows = 0, calls = 0;
-    int refused;
-    while ((name = agent_filter_row(rows++, &why, &refused))) {
-        calls += strcmp(name, last) != 0;
-        last = name;
-    }
-    return calls;
-}
-
-static void describe_landlock(const struct run_plan *p, struct wall *w)
-{
-    struct err e;
-    long abi = landlock_abi(&e);
-    if (abi > p->landlock)
-        abi = p->landlock;
-    w->holds = abi >= LANDLOCK_AGENT_LEAST_ABI;
-    if (abi <= 0)
-        snprintf(w->note, sizeof w->note, "missing: this kernel has no Landlock, or it is switched off");
-    else if (!w->holds)
-        snprintf(w->note, sizeof w->note, "missing: ABI %ld forbids renaming between folders", abi);
-    else
-        snprintf(w->note, sizeof w->note, "ABI %ld%s", abi,
-                 abi >= 6 ? "" : "; missing: limits for signals and abstract sockets (ABI 6)");
-}
-
-static void describe_user(const struct run_user *u, struct wall *w)
-{
-    if (u->uid == 0)
-        snprintf(w->note, sizeof w->note, "missing: root outside too (--as-root)");
-    else if (u->for_root)
-        snprintf(w->note, sizeof w->note, "uid %u stands for root, whose files are shown as this user's",
-                 u->uid);
-    else
-        snprintf(w->note, sizeof w->note, "uid %u%s", u->uid, u->drop ? ", the project's owner" : "");
-}
-
-static void describe_walls(const struct run_plan *p, struct wall ret[WALLS])
-{
-    ret[0] = (struct wall){.name = "network", .holds = true};
-    snprintf(ret[0].note, sizeof ret[0].note, "a namespace without an interface to the outside; %s",
-             p->jail->network == POLICY_NETWORK_EXPLICIT ? "only what asks the proxy"
-                                                         : "every TCP connection is captured");
-    ret[1] = (struct wall){
-        .name = "namespaces", .holds = true, .note = "user, mount, pid, ipc, uts, cgroup, network"};
-    ret[2] = (struct wall){.name = "seccomp", .holds = true};
-    snprintf(ret[2].note, sizeof ret[2].note, "%zu system calls limited%s", count_calls(),
-             p->jail->debug ? "; ptrace is allowed by `jail: {debug: true}`" : "");
-    ret[3] = (struct wall){.name = "landlock"};
-    describe_landlock(p, &ret[3]);
-    ret[4] = (struct wall){.name = "user", .holds = p->who.uid != 0};
-    describe_user(&p->who, &ret[4]);
+    const struct run_walls_facts facts = run_plan_facts(p);
+    return run_walls(&facts, ret);
 }
 
 /* "NAME=value": the name. */
@@ -139,15 +79,17 @@ static void json_steps(struct json *j)
 
 static void json_walls(const struct run_plan *p, struct json *j)
 {
-    struct wall walls[WALLS];
-    describe_walls(p, walls);
+    struct run_wall walls[RUN_WALLS_MAX];
+    char text[RUN_WALL_TEXT_BYTES];
+    size_t count = find_walls(p, walls);
     json_key(j, "walls");
     json_array(j);
-    for (size_t i = 0; i < WALLS; i++) {
+    for (size_t i = 0; i < count; i++) {
+        run_wall_text(&walls[i], text);
         json_object(j);
         json_kv_str(j, "name", walls[i].name);
         json_kv_bool(j, "holds", walls[i].holds);
-        json_kv_str(j, "note", walls[i].note);
+        json_kv_str(j, "note", text);
         json_object_end(j);
     }
     json_array_end(j);
@@ -230,11 +172,14 @@ static int put_steps(struct buf *out)
 
 static int put_walls(const struct run_plan *p, struct buf *out)
 {
-    struct wall walls[WALLS];
-    describe_walls(p, walls);
-    for (size_t i = 0; i < WALLS; i++)
-        if (buf_printf(out, "  %-11s %s\n", walls[i].name, walls[i].note) < 0)
+    struct run_wall walls[RUN_WALLS_MAX];
+    char text[RUN_WALL_TEXT_BYTES];
+    size_t count = find_walls(p, walls);
+    for (size_t i = 0; i < count; i++) {
+        run_wall_text(&walls[i], text);
+        if (buf_printf(out, "  %-11s %s\n", walls[i].name, text) < 0)
             return -1;
+    }
     return 0;
 }
 
@@ -244,8 +189,8 @@ static int put_forwards(const struct run_plan *p, struct buf *out)
     for (size_t i = 0; i < j->service_count; i++) {
         const struct policy_forward *f = &j->services[i];
         bool v6 = strchr(f->address, ':') != NULL;
-        if (buf_printf(out, "  service: port %u inside leads to %s%s%s:%u of this machine (not inspected)\n", f->port,
-                       v6 ? "[" : "", f->address, v6 ? "]" : "", f->host_port) < 0)
+        if (buf_printf(out, "  service: port %u inside leads to %s%s%s:%u of this machine (not inspected)\n",
+                       f->port, v6 ? "[" : "", f->address, v6 ? "]" : "", f->host_port) < 0)
             return -1;
     }
     for (size_t i = 0; i < j->publish_count; i++)

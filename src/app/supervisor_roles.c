@@ -53,7 +53,8 @@ void supervisor_name_ca(char ret[SUPERVISOR_CA_NAME_BYTES])
         return;
     }
     host[40] = '\0'; /* a common name has at most 64 characters (RFC 5280, ub-common-name) */
-    snprintf(ret, SUPERVISOR_CA_NAME_BYTES, "exeat CA %s %04d-%02d-%02d", host, tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
+    snprintf(ret, SUPERVISOR_CA_NAME_BYTES, "exeat CA %s %04d-%02d-%02d", host, tm.tm_year + 1900,
+             tm.tm_mon + 1, tm.tm_mday);
 }
 
 static int send_keeper_setup(struct supervisor *s, const int *sockets, struct err *e)
@@ -103,6 +104,7 @@ int supervisor_setup_proxy(struct supervisor *s, int bundle, const int *sockets,
     struct ipc_proxy_setup setup = {.listeners = (uint32_t)s->listeners.count, .workers = s->workers};
     snprintf(setup.version, sizeof setup.version, "%s", version_text());
     snprintf(setup.run, sizeof setup.run, "%s", s->run);
+    snprintf(setup.note, sizeof setup.note, "%s", s->o.note ? s->o.note : "");
     int n = snprintf(setup.audit_name, sizeof setup.audit_name, "%s", s->audit_name);
     if (n < 0 || (size_t)n >= sizeof setup.audit_name)
         return err_set(e, "%s: file name too long", s->audit_name);

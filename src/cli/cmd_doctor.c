@@ -1,6 +1,7 @@
 /* exeat doctor: starts a jail with a policy that allows nothing, and lets each program that is there ask for
  * a host in it. Exeat's own answer (403) proves that the request was led to it and that its certificate is
  * trusted: nothing else could have answered. */
+#include "app/run_walls.h"
 #include "base/io.h"
 #include "base/json.h"
 #include "cli/commands.h"
@@ -33,9 +34,9 @@ static const struct option_usage usage = {
     .synopsis = "exeat doctor [OPTION]...",
     .about =
         "Starts a jail in which nothing is allowed and lets each program that is installed here ask for a host:\n"
-        "curl, wget, git, Python, Node, Java, Go, cargo, Chromium.  Says for each whether its request reached\n"
-        "exeat, also where it does not heed HTTPS_PROXY, whether it trusts the certificate, and what to do\n"
-        "where not.  Nothing is sent anywhere.  Exit status: 0 all is well, 1 a program has a problem, 2 there\n"
+        "curl, wget, git, Python, Node, Java, Go, cargo, Chromium.  Says what of a jail's walls this kernel lacks;\n"
+        "then for each program whether its request reached exeat, also where it does not heed HTTPS_PROXY,\n"
+        "whether it trusts the certificate, and what to do where not.  Nothing is sent anywhere.  Exit status: 0 all is well, 1 a program has a problem, 2 there\n"
         "is no jail on this machine (the message says what it lacks).",
     .rows = rows,
     .count = ARRAY_LEN(rows),
@@ -276,6 +277,40 @@ static int report(struct slice output, bool json)
     return status;
 }
 
+static int print_wall(const struct run_wall *w, bool json)
+{
+    char said[RUN_WALL_TEXT_BYTES];
+    AUTO_BUF text = BUF_INIT(4096);
+    struct json j = JSON_INIT(&text);
+    run_wall_text(w, said);
+    if (!json) {
+        printf("%s %-11s%s\n", !w->missing[0] ? "ok " : w->holds ? "old" : "-  ", w->name, said);
+        return 0;
+    }
+    json_object(&j);
+    json_kv_str(&j, "program", NULL);
+    json_kv_str(&j, "wall", w->name);
+    json_kv_bool(&j, "holds", w->holds);
+    json_kv_str(&j, "note", said);
+    json_object_end(&j);
+    if (j.failed)
+        return -1;
+    printf("%.*s\n", SLICE_FMT(buf_slice(&text)));
+    return 0;
+}
+
+/* What this kernel has for a jail; what it lacks is no finding, since a jail holds without it. */
+static int report_walls(bool json)
+{
+    const struct run_walls_facts facts = {.landlock = run_walls_landlock()};
+    struct run_wall walls[RUN_WALLS_MAX];
+    size_t count = run_walls(&facts, walls);
+    for (size_t i = 0; i < count; i++)
+        if (print_wall(&walls[i], json) < 0)
+            return -1;
+    return 0;
+}
+
 int cmd_doctor(int argc, char **argv)
 {
     struct doctor_options o = {0};
@@ -297,5 +332,5 @@ int cmd_doctor(int argc, char **argv)
         fprintf(stderr, "exeat doctor: %s\n", e.text);
         return EXIT_ERROR;
     }
-    return report(buf_slice(&output), o.json);
+    return report_walls(o.json) < 0 ? EXIT_ERROR : report(buf_slice(&output), o.json);
 }

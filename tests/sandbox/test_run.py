@@ -63,9 +63,11 @@ def test_an_older_landlock_is_said_and_the_jail_holds(world, abi):
     landlock = next(w for w in walls if w["name"] == "landlock")
     assert "missing" in landlock["note"] and landlock["holds"] == (abi != "0")
     assert all(w["holds"] for w in walls if w["name"] != "landlock")
+    assert "missing" not in str([w for w in walls if w["name"] != "landlock"])
     done = world.jail(BASH, "-c", f"cat {world.file_tmp} {world.home}/.netrc; mkdir a && mv a b && rmdir b; echo rc=$?",
                       environment=environment)
     assert done.stdout == "rc=0\n", done.stderr
+    assert "the jail lacks landlock" in world.records("start")[0]["detail"]
 
 
 # --- parts that die ---
@@ -158,6 +160,13 @@ def test_limits_of_resources_hold(world):
     done = world.jail(BASH, "-c", "ulimit -c; ulimit -u")
     core, processes = done.stdout.split()
     assert core == "0" and int(processes) <= 4096
+
+
+def test_the_start_record_says_what_this_kernel_lacks(world):
+    lacking = [w["name"] for w in plan(world)["walls"] if "missing" in w["note"]]
+    assert world.jail("true").returncode == 0
+    detail = world.records("start")[0]["detail"]
+    assert all(f"{name} (" in detail for name in lacking) if lacking else "the jail lacks nothing" in detail
 
 
 def test_the_plan_names_steps_walls_mounts_and_variables_and_starts_nothing(world):
