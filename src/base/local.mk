@@ -24,6 +24,8 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/lru.h \
 	%D%/macros.c \
 	%D%/macros.h \
+	%D%/printable.c \
+	%D%/printable.h \
 	%D%/sanitized.h \
 	%D%/seal.c \
 	%D%/seal.h \

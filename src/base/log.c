@@ -1,5 +1,7 @@
 #include "base/log.h"
 
+#include "base/printable.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -9,15 +11,6 @@ static const char *log_name = "exeat";
 void log_set_name(const char *name)
 {
     log_name = name;
-}
-
-/* Controls are shown as '?': text from outside cannot drive the terminal. */
-static size_t make_printable(char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-            text[i] = '?';
-    return len;
 }
 
 static void PRINTF(2, 0) write_line(const char *level, const char *fmt, va_list ap)
@@ -30,7 +23,7 @@ static void PRINTF(2, 0) write_line(const char *level, const char *fmt, va_list 
     size_t len = (size_t)head + (body < 0 ? 0 : (size_t)body);
     if (len > sizeof line - 2)
         len = sizeof line - 2;
-    len = make_printable(line, len);
+    printable_replace(line, len); /* text from outside cannot drive the terminal */
     line[len] = '\n';
     if (write(STDERR_FILENO, line, len + 1) < 0) {
         /* nobody listens: there is no better place to say it */

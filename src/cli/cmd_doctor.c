@@ -4,9 +4,9 @@
 #include "app/run_walls.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "base/printable.h"
 #include "cli/commands.h"
 #include "cli/options.h"
-#include "cli/printable.h"
 
 #include <errno.h>
 #include <fcntl.h>

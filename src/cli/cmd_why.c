@@ -2,11 +2,11 @@
 #include "audit/reader.h"
 #include "audit/record.h"
 #include "base/caps.h"
+#include "base/printable.h"
 #include "base/ulid.h"
 #include "cli/commands.h"
 #include "cli/logs.h"
 #include "cli/options.h"
-#include "cli/printable.h"
 #include "policy/reason.h"
 
 #include <inttypes.h>

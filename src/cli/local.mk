@@ -37,8 +37,6 @@ noinst_LIBRARIES += %D%/libcli.a
 	%D%/policy_lint.c \
 	%D%/policy_replay.c \
 	%D%/policy_test.c \
-	%D%/printable.c \
-	%D%/printable.h \
 	%D%/project.c \
 	%D%/project.h \
 	%D%/project_policy.c \

@@ -1,7 +1,7 @@
 #include "cli/log_line.h"
 
+#include "base/printable.h"
 #include "base/ulid.h"
-#include "cli/printable.h"
 
 #include <stdint.h>
 #include <stdio.h>

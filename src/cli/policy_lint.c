@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/policy_actions.h"
-#include "cli/printable.h"
+#include "base/printable.h"
 #include "cli/project.h"
 #include "policy/lint.h"
 

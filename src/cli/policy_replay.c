@@ -7,11 +7,11 @@
 #include "audit/record.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/printable.h"
 #include "cli/commands.h"
 #include "cli/judging.h"
 #include "cli/logs.h"
 #include "cli/policy_actions.h"
-#include "cli/printable.h"
 #include "cli/project.h"
 #include "policy/parts.h"
 

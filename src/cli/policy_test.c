@@ -3,10 +3,10 @@
  * Output is TAP (testanything.org); --json gives a line each. */
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/printable.h"
 #include "cli/commands.h"
 #include "cli/judging.h"
 #include "cli/policy_actions.h"
-#include "cli/printable.h"
 #include "cli/project.h"
 #include "policy/tests.h"
 

@@ -1,6 +1,6 @@
 #include "cli/reload_call.h"
 
-#include "cli/printable.h"
+#include "base/printable.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 #include "cli/trust_prompt.h"
 
 #include "base/io.h"
-#include "cli/printable.h"
+#include "base/printable.h"
 #include "policy/diff.h"
 #include "policy/show.h"
 

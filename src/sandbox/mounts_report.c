@@ -3,6 +3,7 @@
 #include "sandbox/tree.h"
 
 #include "base/io.h"
+#include "base/printable.h"
 #include "sandbox/git_config.h"
 
 #include <dirent.h>
@@ -101,20 +102,14 @@ static int by_seen_path(const void *a, const void *b)
     return strcmp(((const struct mount_seen *)a)->path, ((const struct mount_seen *)b)->path);
 }
 
-static void clean(const char *text, char *ret, size_t size)
-{
-    size_t i = 0;
-    for (; text[i] && i < size - 1; i++)
-        ret[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
-    ret[i] = 0;
-}
-
 void mounts_tell(mounts_each_finding *each, void *ctx, enum mounts_finding f, const char *path,
                  const char *detail)
 {
     char shown[PATH_MAX], more[GIT_CONFIG_KEY + GIT_CONFIG_VALUE + 2];
-    clean(path, shown, sizeof shown);
-    clean(detail, more, sizeof more);
+    snprintf(shown, sizeof shown, "%s", path);
+    snprintf(more, sizeof more, "%s", detail);
+    printable_replace(shown, strlen(shown));
+    printable_replace(more, strlen(more));
     each(ctx, f, shown, more);
 }
 

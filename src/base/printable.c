@@ -1,6 +1,7 @@
-#include "cli/printable.h"
+#include "base/printable.h"
 
 #include <stdint.h>
+#include <string.h>
 
 enum { URL_CHARS = 200 };
 
@@ -67,4 +68,13 @@ int printable_url(struct buf *out, struct slice url, size_t max, bool defang, si
         max = max > 4 ? max - 4 : 1;
     }
     return printable_append(out, url, max, columns);
+}
+
+void printable_replace(char *text, size_t len)
+{
+    for (struct slice rest = slice_of(text, len); rest.len;) {
+        size_t at = len - rest.len;
+        if (!is_printable(next_point(&rest)))
+            memset(text + at, '?', len - rest.len - at);
+    }
 }

@@ -9,3 +9,5 @@ MUST_USE int printable_append(struct buf *out, struct slice text, size_t max, si
 MUST_USE int printable_url(struct buf *out, struct slice url, size_t max, bool defang, size_t *columns);
 /* Several lines, each ended by a newline; bytes that are no UTF-8 become '?' too. */
 MUST_USE int printable_lines(struct buf *out, struct slice text);
+/* The same within the text, a '?' for each byte: for who has no memory to spare. */
+void printable_replace(char *text, size_t len);
