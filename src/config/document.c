@@ -95,6 +95,16 @@ static int fail_reader(struct loader *l)
                         l->parser.problem ? l->parser.problem : "invalid bytes");
 }
 
+/* What libyaml calls a character that cannot start any token. */
+static bool is_tab(const struct loader *l, const yaml_mark_t *at)
+{
+    struct slice rest = l->text, line = SLICE("");
+    for (size_t n = 0; n <= at->line; n++)
+        if (!slice_next(&rest, '\n', &line))
+            return false;
+    return at->column < line.len && line.ptr[at->column] == '\t';
+}
+
 static int fail_parser(struct loader *l)
 {
     const yaml_parser_t *p = &l->parser;
@@ -104,6 +114,9 @@ static int fail_parser(struct loader *l)
         return fail_reader(l);
     if (p->error == YAML_SCANNER_ERROR && p->context && !strcmp(p->context, "while scanning an alias"))
         return fail_alias(l, &p->context_mark);
+    if (p->error == YAML_SCANNER_ERROR && is_tab(l, &p->problem_mark))
+        return problems_add(l->problems, (unsigned)p->problem_mark.line + 1, (unsigned)p->problem_mark.column + 1,
+                            "not valid YAML: a tab; indent with spaces");
     return problems_add(l->problems, (unsigned)p->problem_mark.line + 1, (unsigned)p->problem_mark.column + 1,
                         "not valid YAML: %s%s%s", p->problem ? p->problem : "unreadable",
                         p->context ? ", " : "", p->context ? p->context : "");
