@@ -118,6 +118,25 @@ static void on_cont(struct loop_signal *signal, int signo UNUSED)
     run_pty_enter(&CONTAINER_OF(signal, struct run_session, cont)->pty);
 }
 
+/* Before the command starts: a signal that comes just then would end us, and not the command. */
+static void watch_signals(struct run_session *s)
+{
+    for (size_t i = 0; i < ARRAY_LEN(passed_on); i++) {
+        s->passed_on[i].session = s;
+        loop_signal_init(&s->passed_on[i].signal, s->loop, passed_on[i], on_signal);
+    }
+    loop_signal_init(&s->winch, s->loop, SIGWINCH, on_winch);
+    loop_signal_init(&s->cont, s->loop, SIGCONT, on_cont);
+}
+
+static void unwatch_signals(struct run_session *s)
+{
+    for (size_t i = 0; i < ARRAY_LEN(passed_on); i++)
+        loop_signal_stop(&s->passed_on[i].signal);
+    loop_signal_stop(&s->winch);
+    loop_signal_stop(&s->cont);
+}
+
 static void watch(struct run_session *s)
 {
     loop_io_init(&s->messages, s->loop, s->jail->control, on_message);
@@ -125,12 +144,6 @@ static void watch(struct run_session *s)
     loop_child_init(&s->end, s->loop, s->jail->pid, on_end);
     loop_deadline_init(&s->look, s->loop, look_at_mounts);
     loop_deadline_after(&s->look, LOOK_NS);
-    for (size_t i = 0; i < ARRAY_LEN(passed_on); i++) {
-        s->passed_on[i].session = s;
-        loop_signal_init(&s->passed_on[i].signal, s->loop, passed_on[i], on_signal);
-    }
-    loop_signal_init(&s->winch, s->loop, SIGWINCH, on_winch);
-    loop_signal_init(&s->cont, s->loop, SIGCONT, on_cont);
     s->running = true;
 }
 
@@ -142,8 +155,10 @@ int run_session_start(struct run_session *s, struct loop *loop, struct jail *jai
     int master = TAKE_FD(jail->master);
     if (run_pty_start(&s->pty, loop, master, e) < 0)
         return -1;
+    watch_signals(s);
     int result = jail_go(jail, e);
     if (result != 0) {
+        unwatch_signals(s);
         run_pty_stop(&s->pty);
         return result;
     }
@@ -160,8 +175,5 @@ void run_session_stop(struct run_session *s)
     loop_io_stop(&s->messages);
     loop_child_stop(&s->end);
     loop_deadline_clear(&s->look);
-    for (size_t i = 0; i < ARRAY_LEN(passed_on); i++)
-        loop_signal_stop(&s->passed_on[i].signal);
-    loop_signal_stop(&s->winch);
-    loop_signal_stop(&s->cont);
+    unwatch_signals(s);
 }

@@ -115,9 +115,12 @@ def test_run_with_a_broken_policy_starts_nothing(run, project):
     assert not (project / "started").exists()
 
 
-def test_run_passes_a_signal_on_and_leaves_nothing_behind(run, tmp_path):
+@pytest.mark.parametrize("again", range(5))
+def test_run_passes_a_signal_on_and_leaves_nothing_behind(run, again):
+    """Sent as early as can be: it was the end of `exeat run` itself when it came right after the command's start."""
     process = run("sleep", "60", start=True)
-    family = paths.wait_until(lambda: "sleep" in (found := processes.below(process.pid)).values() and found, "the command runs")
+    family = paths.wait_until(lambda: "sleep" in (found := processes.below(process.pid)).values() and found,
+                              "the command runs", step=0)
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 128 + signal.SIGTERM
     process.communicate()
