@@ -2,6 +2,7 @@
 
 #include "base/crypto.h"
 #include "policy/jail.h"
+#include "sandbox/mounts.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -39,4 +40,10 @@ int run_kept_find(struct arena *a, const struct run_kept_inputs *in, struct run_
         return err_set(e, "no memory");
     *ret = kept;
     return 0;
+}
+
+int run_kept_check_agent(const struct policy *policy, struct err *e)
+{
+    const char *agent = policy_jail(policy)->files.agent;
+    return agent ? mounts_check_agent(agent, e) : 0;
 }

@@ -25,3 +25,5 @@ struct run_kept_inputs {
 
 MUST_USE int run_kept_find(struct arena *a, const struct run_kept_inputs *in, struct run_kept *ret,
                            struct err *e);
+/* Whether the agent that the policy names, if any, is one that is known. */
+MUST_USE int run_kept_check_agent(const struct policy *policy, struct err *e);

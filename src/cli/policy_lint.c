@@ -1,9 +1,10 @@
 /* exeat policy lint: what does not load, and what is most likely not meant (policy/lint.h). */
+#include "app/run_kept.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/printable.h"
 #include "cli/commands.h"
 #include "cli/policy_actions.h"
-#include "base/printable.h"
 #include "cli/project.h"
 #include "policy/lint.h"
 
@@ -63,6 +64,15 @@ static void print_problem(void *arg, const char *file, unsigned line, unsigned c
     print_finding(arg, &f);
 }
 
+/* The loader knows no agents: they are the jail's. */
+static void check_agent(const struct policy *policy, struct output *o)
+{
+    struct err e;
+    if (run_kept_check_agent(policy, &e) < 0)
+        print_finding(o, &(struct lint_finding){.file = policy_file(policy), .level = LINT_ERROR,
+                                                .id = "unknown-agent", .message = e.text});
+}
+
 static void sum_up(const struct output *o)
 {
     fprintf(stderr, "exeat policy lint: %u error%s, %u warning%s\n", o->errors, o->errors == 1 ? "" : "s",
@@ -84,10 +94,12 @@ int policy_action_lint(const struct policy_options *o)
         fprintf(stderr, "exeat policy lint: %s\n", e.text);
         return EXIT_ERROR;
     }
-    if (project_policy_compile(&files, NULL, print_problem, &output, &policy) == 0)
+    if (project_policy_compile(&files, NULL, print_problem, &output, &policy) == 0) {
         policy_lint(policy, clock_wall_ms(), print_finding, &output);
-    else if (output.errors == 0)
+        check_agent(policy, &output);
+    } else if (output.errors == 0) {
         print_problem(&output, files.name, 0, 0, "it does not load");
+    }
     project_policy_clear(&files);
     sum_up(&output);
     return output.errors || (o->strict && output.warnings) ? EXIT_FINDINGS : EXIT_OK;

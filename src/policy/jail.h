@@ -10,7 +10,7 @@ struct policy_files {
     const char *const *read, *const *write, *const *hide;
     size_t read_count, write_count, hide_count;
     bool write_written; /* `write` replaces the project-wide default, also when it is empty */
-    const char *agent;  /* a row of conf/agents, a name in lower case; NULL: none */
+    const char *agent;  /* a name in lower case (sandbox/agents.def); NULL: none */
 };
 
 /* `services: [127.0.0.1:5432, {target: 127.0.0.1:5432, port: 15432}]`: in the jail 127.0.0.1:port leads to

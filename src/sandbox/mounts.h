@@ -91,6 +91,8 @@ MUST_USE int mounts_environment(const struct mounts *m, struct arena *a, const c
                                 struct err *e);
 /* The variables by which a known agent logs in, ending with NULL; NULL where it is not known. */
 const char *const *mounts_agent_logins(const char *agent);
+/* Whether there is such a row in agents.def; `e` names them all. */
+MUST_USE int mounts_check_agent(const char *name, struct err *e);
 /* For a path that was not found in the jail: -1, and e with the line that shows it, where it is outside but
  * not inside; else 0. */
 int mounts_explain_missing(const struct mounts *m, const char *path, struct err *e);
@@ -120,6 +122,7 @@ enum mounts_finding {
     MOUNTS_KEPT,
     MOUNTS_LINK,
     MOUNTS_DEEP,
+    MOUNTS_FINDINGS /* how many */
 };
 const char *mounts_finding_id(enum mounts_finding f);
 typedef void mounts_each_finding(void *ctx, enum mounts_finding f, const char *path, const char *detail);

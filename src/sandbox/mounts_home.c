@@ -49,10 +49,12 @@ const char *const *mounts_agent_logins(const char *agent)
     return a ? a->logins : NULL;
 }
 
-static int unknown_agent(const char *name, struct err *e)
+int mounts_check_agent(const char *name, struct err *e)
 {
     char known[256];
     size_t n = 0;
+    if (find_agent(name))
+        return 0;
     for (size_t i = 0; i < ARRAY_LEN(AGENTS) && n < sizeof known; i++)
         n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", AGENTS[i].name);
     return err_set(e, "files.agent: \"%s\" is not known; there are %s", name, known);
@@ -76,8 +78,8 @@ static int add_kept(struct mounts *m, const char *outside, const char *below, co
 int mounts_plan_home(struct mounts *m, struct err *e)
 {
     const struct mounts_agent *agent = find_agent(m->o->agent);
-    if (m->o->agent && !agent)
-        return unknown_agent(m->o->agent, e);
+    if (m->o->agent && mounts_check_agent(m->o->agent, e) < 0)
+        return -1;
     for (size_t i = 0; m->o->cache && i < ARRAY_LEN(CACHES); i++)
         if (add_kept(m, m->o->cache, CACHES[i].folder, "tool cache", e) < 0)
             return -1;

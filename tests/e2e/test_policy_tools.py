@@ -68,6 +68,14 @@ def test_what_does_not_load_is_a_finding_of_level_error(folder):
     assert [(f["line"], f["level"]) for f in found] == [(3, "error"), (4, "error")]
 
 
+def test_an_agent_that_is_not_known_is_an_error_that_names_those_that_are(folder):
+    (folder / "p.yaml").write_text("exeat: 1\nallow: [GET https://api.test/x]\nfiles: {agent: claud}\n")
+    done = exeat("policy", "lint", "--json", "p.yaml", cwd=folder)
+    assert done.returncode == 1
+    assert [(f["level"], f["id"]) for f in findings(done)] == [("error", "unknown-agent")]
+    assert '"claud" is not known' in findings(done)[0]["message"] and " claude," in findings(done)[0]["message"]
+
+
 def test_an_extended_file_is_linted_too_and_a_preset_is_not(folder):
     (folder / "team.yaml").write_text("exeat: 1\nallow:\n  - POST https://team.test/**\n")
     (folder / "top.yaml").write_text("exeat: 1\nextends: [./team.yaml, openai]\n")
