@@ -205,16 +205,19 @@ def test_what_a_reload_would_open_on_this_machine_is_said_to_wait_for_the_next_r
     assert session.do("ls ~/.ssh | wc -l") == "0"
 
 
-def test_a_killed_run_leaves_no_folder_for_orders(project):
-    folder = project.home / ".local/state/exeat/orders"
+def test_what_a_killed_run_leaves_in_the_state_folder_goes_with_the_next_one(project):
+    state = project.home / ".local/state/exeat"
+
+    def left():
+        return {name: [p.name for p in (state / name).glob("20*Z-*")] for name in ("orders", "runs", "mounts")}
+
     one = Session(project, project.options)
     one.do("true")
-    assert len(list(folder.iterdir())) == 1
+    assert all(len(names) == 1 for names in left().values()), left()
     one.process.kill()
     one.end()
-    assert len(list(folder.iterdir())) == 1
     other = Session(project, project.options)
     other.do("true")
-    assert len(list(folder.iterdir())) == 1, "its own"
+    assert all(len(names) == 1 for names in left().values()), f"its own: {left()}"
     other.end()
-    assert not list(folder.iterdir())
+    assert not any(left().values()), left()
