@@ -69,6 +69,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/run_env.def \
 	%D%/run_env.h \
 	%D%/run_files.def \
+	%D%/run_findings.c \
+	%D%/run_findings.h \
 	%D%/run_guardian.c \
 	%D%/run_guardian.h \
 	%D%/run_kept.c \

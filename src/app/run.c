@@ -3,6 +3,7 @@
 #include "app/folders.h"
 #include "app/jailnet.h"
 #include "app/run_config.h"
+#include "app/run_findings.h"
 #include "app/run_kept.h"
 #include "app/run_plan.h"
 #include "app/run_publish.h"
@@ -290,30 +291,16 @@ static void say_what_holds(const struct run *r)
     run_publish_tell(r->plan.jail);
 }
 
-static void say_finding(void *arg, enum mounts_finding f, const char *path, const char *detail)
-{
-    const struct run *r = arg;
-    static const char *const texts[] = {
-        [MOUNTS_NEW] = "new, and run outside",
-        [MOUNTS_CHANGED] = "changed, and run outside",
-        [MOUNTS_REPOSITORY] = "a repository that was made inside",
-        [MOUNTS_CONFIG] = "git's configuration inside",
-        [MOUNTS_KEPT] = "the repository of this run is kept",
-        [MOUNTS_LINK] = "a link that was made inside",
-        [MOUNTS_DEEP] = "folders that were made inside",
-    };
-    if (!r->o->quiet)
-        log_info("look at %s: %s%s%s", path, texts[f], detail[0] ? ": " : "", detail);
-}
-
 /* Also where nobody reads it: a repository that would run something on the host is made harmless here. */
 static void look_at_files(struct run *r)
 {
+    struct run_findings found = {.quiet = r->o->quiet};
     struct err e;
     if (!r->mounts_made)
         return;
-    if (r->started && mounts_report(r->plan.mounts, say_finding, r, &e) < 0)
+    if (r->started && mounts_report(r->plan.mounts, run_findings_tell, &found, &e) < 0)
         log_error("what the command changed cannot be told: %s", e.text);
+    run_findings_end(&found);
     mounts_finish(r->plan.mounts);
     r->mounts_made = false;
 }
