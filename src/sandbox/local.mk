@@ -51,6 +51,7 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/mounts_stray.c \
 	%D%/mounts_system.c \
 	%D%/mounts_tree.c \
+	%D%/mounts_twins.c \
 	%D%/netlink.c \
 	%D%/netlink.h \
 	%D%/network.c \

@@ -1,4 +1,8 @@
-/* The program itself, where it lies under home: its folder, its interpreter and its package, read-only. */
+/* The program itself, where it lies under home: its folder, its interpreter and its package, read-only.
+ *
+ * A link, or a script's first line, that lies where the jail writes is the word of whoever wrote it there,
+ * maybe in the last run: `#!/home/me/.ssh/id` must not show that folder.  What such a word names is shown
+ * where it is a program, with the installation that it belongs to, or by itself. */
 #include "sandbox/mounts_internal.h"
 
 #include "base/io.h"
@@ -55,10 +59,32 @@ static int bind_folder(struct mounts *m, const char *dir, struct err *e)
     return mounts_add_path(m, MOUNT_READ, real, dir, "the command", false, e) < 0 ? -1 : 0;
 }
 
+/* Whether the jail may write in the folder of `path`, a link or file. */
+static bool may_be_its_own(struct mounts *m, const char *path)
+{
+    const char *dir = parent_of(m, path, NULL), *real = dir ? mounts_real(m, dir, NULL) : NULL;
+    if (!real || path_within(real, m->project))
+        return true;
+    for (size_t i = 0; m->o->write && m->o->write[i]; i++) {
+        const char *root = mounts_real(m, m->o->write[i], NULL);
+        if (root && path_within(real, root))
+            return true;
+    }
+    return false;
+}
+
+static bool is_program(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
 /* The package that a file belongs to: what holds its outermost node_modules, or the installation around its
  * `bin`; else its folder, but never home itself. */
-static int bind_package(struct mounts *m, const char *path, struct err *e)
+static int bind_package(struct mounts *m, const char *path, bool trusted, struct err *e)
 {
+    if (!trusted && !is_program(path))
+        return 0;
     const char *modules = strstr(path, "/node_modules/");
     char *dir = modules ? mounts_printf(m, e, "%.*s/node_modules", (int)(modules - path), path)
                         : parent_of(m, path, e);
@@ -67,7 +93,7 @@ static int bind_package(struct mounts *m, const char *path, struct err *e)
     const char *prefix = modules ? NULL : parent_of(m, dir, e);
     if (prefix && is_prefix(m, prefix))
         return bind_folder(m, prefix, e);
-    if (strcmp(dir, m->home) == 0)
+    if ((!trusted && !modules) || strcmp(dir, m->home) == 0)
         return mounts_add_path(m, MOUNT_READ, path, NULL, "the command", false, e) < 0 ? -1 : 0;
     return bind_folder(m, dir, e);
 }
@@ -98,12 +124,13 @@ static const char *follow(struct mounts *m, const char *path, struct err *e)
 }
 
 /* ~/bin/x -> ../lib/y -> …: each of the links must be there too. */
-static int bind_chain(struct mounts *m, const char *path, struct err *e)
+static int bind_chain(struct mounts *m, const char *path, bool *trusted, struct err *e)
 {
     path = plain(m, path, e);
     for (int hop = 0; path && hop < LINK_HOPS; hop++) {
-        if (path_within(path, m->home) && bind_package(m, path, e) < 0)
+        if (path_within(path, m->home) && bind_package(m, path, *trusted, e) < 0)
             return -1;
+        *trusted = *trusted && !may_be_its_own(m, path);
         path = follow(m, path, e);
     }
     return 0;
@@ -145,8 +172,9 @@ static char *interpreter(struct mounts *m, const char *path, struct err *e)
 int mounts_plan_command(struct mounts *m, struct err *e)
 {
     const char *path = m->o->command;
+    bool trusted = true; /* the user has named it */
     for (int i = 0; path && path[0] == '/' && i < INTERPRETERS; i++) {
-        if (bind_chain(m, path, e) < 0)
+        if (bind_chain(m, path, &trusted, e) < 0)
             return -1;
         path = interpreter(m, path, e);
     }

@@ -224,7 +224,7 @@ int mounts_plan_files(struct mounts *m, struct err *e)
     size_t first = m->count;
     if (collect(m, &r, e) < 0 || bind_roots(m, &r, e) < 0 || check_links(m, &r, e) < 0 ||
         hide_list(m, e) < 0 || hide_state(m, &r, e) < 0 || walk_roots(m, &r, e) < 0 ||
-        mounts_plan_repository(m, m->project, e) < 0)
+        mounts_plan_repository(m, m->project, e) < 0 || mounts_plan_twins(m, e) < 0)
         return -1;
     /* a folder before what lies in it: mounting it later would cover that */
     qsort(m->ops + first, m->count - first, sizeof *m->ops, by_place);

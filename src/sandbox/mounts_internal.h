@@ -95,6 +95,8 @@ MUST_USE int mounts_plan_kernel(struct mounts *m, struct err *e);
 MUST_USE int mounts_plan_texts(struct mounts *m, struct err *e);
 /* What needs protection below a folder that the jail sees: repositories, secrets, sockets, devices. */
 MUST_USE int mounts_plan_tree(struct mounts *m, const char *dir, struct err *e);
+/* The other links of files that are protected, where the jail writes. */
+MUST_USE int mounts_plan_twins(struct mounts *m, struct err *e);
 /* Notes a file that runs.def lists, or a HEAD of a repository, as it is now; `dir` holds `name`. */
 MUST_USE int mounts_note(struct mounts *m, const char *path, int dir, const char *name, struct err *e);
 /* The repository whose work tree is dir: `.git` there is a directory, a file, a link, or (the project)
