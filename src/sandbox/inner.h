@@ -12,6 +12,7 @@
 struct inner {
     int control;
     int stdio[3];      /* the command's, close-on-exec */
+    int instead[3];    /* of these, read-only (jail_streams.h); -1: none */
     int slave, master; /* of the jail's terminal; -1: none */
     int rules;         /* Landlock's; -1: none */
     int32_t abi;       /* of these rules; 0: none */

@@ -10,20 +10,28 @@
 
 enum { FAILED = 125 };
 
-/* The number of the supervisor's socket; -1: nobody of ours has started this. */
-static int find_control(int argc, char **argv)
+/* A number of a descriptor that is open and for us alone; -1 for anything else. */
+static int take_descriptor(const char *text)
 {
     char *end;
-    int type = 0;
-    socklen_t len = sizeof type;
-    if (argc != 2)
-        return -1;
-    long fd = strtol(argv[1], &end, 10);
-    if (*end || end == argv[1] || fd <= STDERR_FILENO || fd > INT_MAX)
-        return -1;
-    if (getsockopt((int)fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
+    long fd = strtol(text, &end, 10);
+    if (*end || end == text || fd <= STDERR_FILENO || fd > INT_MAX)
         return -1;
     return fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0 ? -1 : (int)fd;
+}
+
+/* init CONTROL INPUT OUTPUT ERROR: the supervisor's socket, and what is to stand for the standard descriptors
+ * that it sends (-1: nothing).  -1: nobody of ours has started this. */
+static int take_arguments(struct inner *in, int argc, char **argv)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+    if (argc != 2 + (int)ARRAY_LEN(in->instead))
+        return -1;
+    in->control = take_descriptor(argv[1]);
+    for (size_t i = 0; i < ARRAY_LEN(in->instead); i++)
+        in->instead[i] = take_descriptor(argv[2 + i]);
+    return getsockopt(in->control, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET ? -1 : 0;
 }
 
 /* The master goes out, and is nobody's in here. */
@@ -61,8 +69,7 @@ int main(int argc, char **argv)
     struct inner in = {.stdio = {-1, -1, -1}, .slave = -1, .master = -1, .rules = -1};
     enum jail_step step;
     struct err e = {0};
-    in.control = find_control(argc, argv);
-    if (in.control < 0) {
+    if (take_arguments(&in, argc, argv) < 0) {
         fprintf(stderr, "this program is a part of exeat and is started by it\n");
         return FAILED;
     }

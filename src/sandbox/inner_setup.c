@@ -77,6 +77,9 @@ int inner_receive(struct inner *in, struct err *e)
     }
     in->setup = p.setup;
     memcpy(in->stdio, p.fds + 1, sizeof in->stdio);
+    for (size_t i = 0; i < ARRAY_LEN(in->stdio); i++)
+        if (in->instead[i] >= 0 && dup3(in->instead[i], in->stdio[i], O_CLOEXEC) < 0)
+            return err_sys(e, "standard descriptors");
     int result = map_texts(in, p.fds[0], e);
     close(p.fds[0]);
     return result;

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/version.h"
+#include "sandbox/jail_streams.h"
 #include "sandbox/jail_user.h"
 
 #include <errno.h>
@@ -46,7 +47,8 @@ int jail_step_failed(enum jail_step step, struct err *e)
 struct launcher {
     const struct jail_options *o;
     int control, handover, errors;
-    char control_text[12]; /* the number of pid 1's end */
+    int streams[JAIL_STREAMS];          /* instead of the standard descriptors; -1: as they are */
+    char numbers[1 + JAIL_STREAMS][12]; /* for pid 1: of its end, and of the streams */
     pid_t parent;
     struct network network;
 };
@@ -86,13 +88,17 @@ static int keep_descriptors(const struct launcher *l, struct err *e)
     if (null < 0 || close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ||
         fcntl(l->control, F_SETFD, 0) < 0)
         return err_sys(e, "descriptors");
+    for (size_t i = 0; i < JAIL_STREAMS; i++)
+        if (l->streams[i] >= 0 && fcntl(l->streams[i], F_SETFD, 0) < 0)
+            return err_sys(e, "descriptors");
     return dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(l->errors, 2) < 0 ? err_sys(e, "descriptors") : 0;
 }
 
 static size_t fill_arguments(struct launcher *l, const char **ret)
 {
     size_t n = 0;
-    snprintf(l->control_text, sizeof l->control_text, "%d", l->control);
+    for (size_t i = 0; i < ARRAY_LEN(l->numbers); i++)
+        snprintf(l->numbers[i], sizeof l->numbers[i], "%d", i ? l->streams[i - 1] : l->control);
     ret[n++] = l->o->bubblewrap;
     for (const char *const *a = namespaces; *a; a++)
         ret[n++] = *a;
@@ -100,21 +106,22 @@ static size_t fill_arguments(struct launcher *l, const char **ret)
         ret[n++] = *a;
     ret[n++] = "--";
     ret[n++] = l->o->init;
-    ret[n++] = l->control_text;
+    for (size_t i = 0; i < ARRAY_LEN(l->numbers); i++)
+        ret[n++] = l->numbers[i];
     ret[n] = NULL;
     return n;
 }
 
 static int jail_step_mounts(struct launcher *l, struct err *e)
 {
-    return mounts_enter(l->o->mounts, e);
+    return mounts_enter(l->o->mounts, e) < 0 ? -1 : jail_streams_open(l->streams, e);
 }
 
 /* No environment: the command's comes by another way, and bubblewrap and pid 1 need none. */
 static int jail_step_bubblewrap(struct launcher *l, struct err *e)
 {
     static char *const environment[] = {NULL};
-    const char **arguments = calloc(MOUNT_ARGUMENTS_MAX + 8, sizeof *arguments);
+    const char **arguments = calloc(MOUNT_ARGUMENTS_MAX + 16, sizeof *arguments);
     if (!arguments || fill_arguments(l, arguments) >= MOUNT_ARGUMENTS_MAX)
         return err_set(e, "too many mounts");
     if (die_with_parent(l, e) < 0 || keep_descriptors(l, e) < 0)
@@ -300,6 +307,7 @@ static int fork_launcher(const struct jail_options *o, const struct ends *s, str
                          .control = s->control[1],
                          .handover = s->handover[1],
                          .errors = j->errors,
+                         .streams = {-1, -1, -1},
                          .parent = getpid()};
     j->pid = fork();
     if (j->pid < 0)

@@ -20,6 +20,8 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/jail.h \
 	%D%/jail_limits.def \
 	%D%/jail_steps.def \
+	%D%/jail_streams.c \
+	%D%/jail_streams.h \
 	%D%/jail_user.c \
 	%D%/jail_user.h \
 	%D%/jail_wire.c \

@@ -130,13 +130,37 @@ def test_a_closed_descriptor_and_a_file_are_fine_and_a_folder_is_not(world):
     assert world.run([BASH, "-c", run + "true <&-"]).returncode == 0
 
 
-def test_a_file_on_standard_input_cannot_be_written_through_it(world):
-    walls = {w["name"]: w for w in plan(world)["walls"]}
-    if not walls["landlock"]["holds"]:
-        pytest.skip("no Landlock")
+CHANGE = """
+import os
+tried = [lambda: os.open("/proc/self/fd/0", os.O_WRONLY), lambda: os.truncate("/proc/self/fd/0", 0), lambda: os.fchmod(0, 0o666),
+         lambda: os.utime(0, (0, 0)), lambda: os.chmod("/proc/self/fd/0", 0o666), lambda: os.setxattr(0, "user.probe", b"x"),
+         lambda: os.open("/dev/stdin", os.O_RDWR | os.O_TRUNC), lambda: os.link("/proc/self/fd/0", "linked", follow_symlinks=True)]
+for i, change in enumerate(tried):
+    try:
+        change()
+        print("changed", i)
+    except OSError as e:
+        pass
+print(os.read(0, 100))
+"""
+
+
+@pytest.mark.parametrize("abi", ["0", "2", "4", "1000"])
+def test_a_file_on_standard_input_cannot_be_changed_through_it(world, abi):
+    before = world.file_tmp.stat()
     run = f"{world.exeat} run --quiet --policy {world.top}/policy.yaml -- "
-    done = world.run([BASH, "-c", run + f"sh -c 'echo changed > /proc/self/fd/0; cat' < {world.file_tmp}"])
-    assert done.stdout == "of the host\n" and world.file_tmp.read_text() == "of the host\n"
+    done = world.run([BASH, "-c", f"exec < {world.file_tmp}; read -rn 3; exec {run} /usr/bin/python3 -c \"$0\"", CHANGE],
+                     environment={"EXEAT_TEST_LANDLOCK": abi})
+    assert done.stdout == "b'the host\\n'\n" and done.stderr == "", (done.stdout, done.stderr)
+    after = world.file_tmp.stat()
+    assert (before.st_mode, before.st_mtime_ns, before.st_size) == (after.st_mode, after.st_mtime_ns, after.st_size)
+    assert world.file_tmp.read_text() == "of the host\n"
+
+
+def test_a_file_without_a_name_and_one_of_somebody_else_are_fine_on_standard_input(world):
+    run = f"{world.exeat} run --quiet --policy {world.top}/policy.yaml -- "
+    done = world.run([BASH, "-c", f"exec 9> gone; echo text > gone; exec 8< gone; rm gone; {run} cat <&8; {run} head -n 1 < /etc/passwd"])
+    assert done.stdout.splitlines()[0] == "text" and ":0:0:" in done.stdout.splitlines()[1], done.stderr
 
 
 def test_credentials_and_sockets_stay_outside_and_the_policy_may_keep_some(world):
