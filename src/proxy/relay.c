@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { URL_BYTES = 80 };
+enum { URL_BYTES = 80, RECORDS_BYTES = 1400 /* two, as they mostly are */ };
 
 static bool leads_out(const struct relay_order *o)
 {
@@ -337,9 +337,13 @@ static struct relay *relay_new(struct relays *all, const struct relay_order *o, 
     return r;
 }
 
+/* As requests do: what is allowed takes its share of the log, what is refused is paid from the audit budget.
+ */
 static enum reason count_in(struct relays *all)
 {
     const struct proxy_limits *limits = snapshot_limits(all->worker->snapshot);
+    if (!task_record(all->task, clock_mono_ns(), RECORDS_BYTES, limits->task_records))
+        return REASON_REQUEST_RATE;
     if (all->count >= RELAYS_MAX)
         return REASON_TOO_MANY_CONNECTIONS;
     return task_connection_begin(all->task, limits->connections_per_task) ? REASON_NONE
@@ -376,14 +380,13 @@ static struct relay *relay_admit(struct relays *all, const struct relay_order *o
 
 void relay_begin(struct relays *all, const struct relay_order *o, int client, int target)
 {
-    enum reason reason = REASON_NONE;
-    bool may_note = task_may_note(all->task, clock_mono_ns());
-    struct relay *r = may_note ? relay_admit(all, o, client, target, &reason) : NULL;
+    enum reason reason;
+    struct relay *r = relay_admit(all, o, client, target, &reason);
     if (r) {
         start(r);
         return;
     }
-    if (may_note)
+    if (task_may_note(all->task, clock_mono_ns()))
         note_refusal(all, o, reason);
     reset_on_close(client); /* a refusal must not look like an answer without a word */
     close(client);

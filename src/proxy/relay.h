@@ -9,8 +9,8 @@
  *
  * Each connection has a record of kind `open`, on file before a byte passes, and one of kind `service` at its
  * end, or instead of it; both say `not inspected` and who asked.  `sent` counts what left the jail.  While
- * the log cannot be written nothing goes through.  They count among the connections and in the audit budget
- * of the task. */
+ * the log cannot be written nothing goes through.  They count among the task's connections, and in its
+ * share of the log; refusals in its audit budget. */
 #pragma once
 #include "base/list.h"
 #include "fetch/address.h"

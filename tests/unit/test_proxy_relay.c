@@ -2,6 +2,7 @@
  * own. */
 #include "base/clock.h"
 #include "proxy/relay.h"
+#include "proxy/tasks.h"
 #include "proxy_world.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { JAIL = 7, INSIDE = 4001, LONG = 3 << 20 };
+enum { JAIL = 7, INSIDE = 4001, LONG = 3 << 20, REFUSALS = BLOCKED_RECORD_BURST + 2000 };
 
 /* One service: 127.0.0.1:INSIDE of the jail, whose listener is `door`, is the host's `port`. */
 static struct {
@@ -337,6 +338,20 @@ static void they_count_among_the_connections_of_the_task(void **state)
         close_both(clients[i], targets[i]);
 }
 
+/* Of one task: the others need the log too. */
+static void refusals_are_recorded_within_the_audit_budget(void **state)
+{
+    (void)state;
+    reload_and_serve(policy_of(""));
+    for (int i = 0; i < REFUSALS; i++) {
+        int client = connect_to(service.door_port);
+        expect_end(client, ECONNRESET);
+        close(client);
+    }
+    await_record("refused without a record of their own");
+    assert_in_range(fixture_lines(log_now()), BLOCKED_RECORD_BURST, REFUSALS);
+}
+
 /* --- the log --- */
 
 static void without_a_log_nothing_goes_through(void **state)
@@ -458,6 +473,7 @@ int main(void)
         TEST(without_its_task_there_is_none),
         TEST_WITH(a_listener_of_exeat_is_no_service, own),
         TEST_WITH(they_count_among_the_connections_of_the_task, two),
+        TEST(refusals_are_recorded_within_the_audit_budget),
         TEST(without_a_log_nothing_goes_through),
         TEST(a_published_port_reaches_a_server_on_either_loopback),
         TEST(an_order_for_a_jail_that_is_gone_is_closed),
