@@ -1,11 +1,7 @@
 """`exeat run` as its user sees it: what it returns, says and prints; what happens when a part of it fails or dies."""
 
-import contextlib
 import json
 import os
-import signal
-import subprocess
-import time
 
 import pytest
 
@@ -68,51 +64,6 @@ def test_an_older_landlock_is_said_and_the_jail_holds(world, abi):
                       environment=environment)
     assert done.stdout == "rc=0\n", done.stderr
     assert "the jail lacks landlock" in world.records("start")[0]["detail"]
-
-
-# --- parts that die ---
-
-def children(pid):
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-            return [int(p) for p in f.read().split()]
-    return []
-
-
-def name_of(pid):
-    with open(f"/proc/{pid}/comm", encoding="utf8") as f:
-        return f.read().strip()
-
-
-def part(top, name):
-    """A process below the supervisor, by name; "" is the supervisor."""
-    todo = [top]
-    while todo:
-        pid = todo.pop()
-        if name in ("", name_of(pid)):
-            return pid
-        todo += children(pid)
-    raise AssertionError(f"no {name}")
-
-
-@pytest.mark.parametrize("name", ["proxy", "keeper", "", "bwrap", "init"])
-def test_when_a_part_dies_the_jail_ends_at_once(world, name):
-    beat = world.project / "beat"
-    beat.unlink(missing_ok=True)
-    line = [world.exeat, "run", "--policy", world.top / "policy.yaml", "--", BASH, "-c",
-            "while :; do echo >> beat; sleep 0.02; done"]
-    with subprocess.Popen([str(w) for w in line], cwd=world.project, env=world.environment(), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **world.as_user()) as process:
-        paths.wait_until(beat.exists, "the command runs")
-        os.kill(part(process.pid, name), signal.SIGKILL)
-        _, stderr = process.communicate(timeout=20)
-    assert process.returncode == (125 if name else -signal.SIGKILL), stderr
-    assert name == "" or "the jail is ended" in stderr
-    time.sleep(0.1)
-    size = beat.stat().st_size
-    time.sleep(0.2)
-    assert beat.stat().st_size == size, "it still runs"
-    beat.unlink()
 
 
 # --- what comes in and out ---

@@ -36,6 +36,12 @@ def is_alive(pid):
     return stat is not None and stat[0] != "Z"
 
 
+def is_stopped(pid):
+    """By SIGSTOP: each of its threads."""
+    stat = _stat(pid)
+    return stat is not None and stat[0] == "T"
+
+
 def below(pid):
     """pid → name of every living descendant."""
     found, todo = {}, children(pid)
