@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CONFIG_BYTES = 64 << 10 };
+enum { CONFIG_BYTES = 64 << 10, UNSEEN_BYTES = 4 << 10 };
 #define CONFIG_NAME "exeat run"
 
 struct run {
@@ -99,7 +99,7 @@ static int make_places(struct run *r, struct err *e)
         return err_set(e, "no randomness for the run's id");
     snprintf(audit, sizeof audit, "%s/audit", r->state);
     snprintf(r->log, sizeof r->log, "%s/audit/%s.jsonl", r->state, r->id);
-    if (folders_make(audit, e) < 0)
+    if (state_make(audit, e) < 0)
         return -1;
     if (r->plan.who.drop)
         return make_shared_place(r, e);
@@ -280,6 +280,15 @@ static int start_jail(struct run *r, struct err *e)
 
 /* --- after --- */
 
+/* Tools that people keep below their home: else only "command not found" would tell. */
+static void say_unseen_programs(const struct run *r)
+{
+    AUTO_BUF folders = BUF_INIT(UNSEEN_BYTES);
+    if (mounts_unseen_programs(r->plan.mounts, &folders) == 0 && buf_len(&folders))
+        log_info("of PATH not in the jail: %s; `files: {read: [...]}` in the policy shows what it names",
+                 buf_cstr(&folders));
+}
+
 static void say_what_holds(const struct run *r)
 {
     if (r->plan.who.uid == 0)
@@ -289,6 +298,7 @@ static void say_what_holds(const struct run *r)
     if (policy_mode(supervisor_load(r->supervisor)->policies[0]) == POLICY_MONITOR)
         log_info("mode monitor: what the policy does not allow leaves all the same, and is recorded");
     run_publish_tell(r->plan.jail);
+    say_unseen_programs(r);
 }
 
 /* Also where nobody reads it: a repository that would run something on the host is made harmless here. */

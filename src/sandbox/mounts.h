@@ -96,6 +96,8 @@ MUST_USE int mounts_check_agent(const char *name, struct err *e);
 /* For a path that was not found in the jail: -1, and e with the line that shows it, where it is outside but
  * not inside; else 0. */
 int mounts_explain_missing(const struct mounts *m, const char *path, struct err *e);
+/* Appends the folders of PATH that hold something outside and are not inside: "~/.cargo/bin, ~/.local/bin". */
+MUST_USE int mounts_unseen_programs(const struct mounts *m, struct buf *out);
 
 MUST_USE int mounts_prepare(struct mounts *m, struct err *e);
 /* In a process with one thread that has CAP_SYS_ADMIN in its user namespace (network_enter leaves it). */

@@ -63,6 +63,20 @@ def test_pnpm_keeps_its_store_out_of_the_project(world):
     assert done.stdout == "store-dir=~/.local/share/pnpm/store\n", done
 
 
+def test_tools_below_the_home_that_the_jail_does_not_see_are_named(world):
+    """Each once, and no folder that is there, that holds nothing or that is no folder."""
+    for name in ("tools/bin", "empty/bin"):
+        (world.home / name).mkdir(parents=True)
+    (world.home / "tools/bin/tool").write_text("#!/bin/sh\necho tool\n")
+    (world.home / "tools/bin/tool").chmod(0o755)
+    folders = [world.home / "tools/bin", "/bin", world.home / "empty/bin", world.home / "none", world.home / "tools/bin"]
+    environment = {"PATH": ":".join(map(str, folders)) + ":" + PATH}
+    said = world.jail("true", environment=environment).stderr
+    assert "of PATH not in the jail: ~/tools/bin; " in said, said
+    assert "of PATH" not in world.jail("true", environment=environment, options=["--quiet"]).stderr
+    assert "of PATH" not in world.jail("tool", environment=environment).stderr, "its folder comes with a command"
+
+
 def role(supervisor, name):
     """The process of this name among the supervisor's."""
     children = pathlib.Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
