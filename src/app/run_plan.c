@@ -332,13 +332,16 @@ static int keep_places(struct run_plan *p, const struct run_places *places, stru
     if (!p->state || !p->run)
         return -1;
     memcpy(p->never, ours, sizeof ours);
+    size_t n = ARRAY_LEN(ours);
+    if (p->o->config)
+        p->never[n++] = p->o->config;
     if (!places->log)
         return 0;
     char *folder = keep(p, places->log, e);
     char *end = folder ? strrchr(folder, '/') : NULL;
     if (end)
         *end = '\0';
-    p->never[ARRAY_LEN(ours)] = end && end > folder ? folder : NULL;
+    p->never[n] = end && end > folder ? folder : NULL;
     return folder ? 0 : -1;
 }
 

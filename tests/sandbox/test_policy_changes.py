@@ -221,3 +221,28 @@ def test_what_a_killed_run_leaves_in_the_state_folder_goes_with_the_next_one(pro
     assert all(len(names) == 1 for names in left().values()), f"its own: {left()}"
     other.end()
     assert not any(left().values()), left()
+
+
+@pytest.mark.parametrize("what", ["configuration", "log", "state", "a link to the configuration"])
+def test_what_decides_about_a_jail_lies_nowhere_that_it_may_write(project, what):
+    inside, outside = project.project / "inside", project.top / "decides.yaml"
+    outside.write_text(f"exeat: 1\naudit: {{file: {inside}/audit.jsonl}}\n" if what == "log" else "exeat: 1\n")
+    environment = {"XDG_STATE_HOME": str(inside)} if what == "state" else {}
+    config = outside
+    if what in ("configuration", "a link to the configuration"):
+        config = project.project / "decides.yaml"
+        config.write_text("exeat: 1\n")
+    if what == "a link to the configuration":
+        outside.unlink()
+        outside.symlink_to(config)
+        config = outside
+    try:
+        policy = ["--policy", project.top / "policy.yaml"] if what == "state" else []
+        done = project.run([project.exeat, "run", *policy, "--config", config, "--", "touch", "started"], environment=environment)
+        assert done.returncode == 125 and "would be writable in the jail" in done.stderr, done.stderr
+        assert not (project.project / "started").exists()
+    finally:
+        outside.unlink()
+        for name in ("decides.yaml", "started"):
+            (project.project / name).unlink(missing_ok=True)
+        shutil.rmtree(inside, ignore_errors=True)
