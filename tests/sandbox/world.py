@@ -99,9 +99,13 @@ class World:
         self._make_files()
         self._make_listeners()
         self._make_process()
-        for path in [self.home, self.top / "work", *self.home.rglob("*"), *(self.top / "work").rglob("*"), self.socket_tmp,
-                     self.file_tmp]:
-            os.chown(path, self.uid, self.uid, follow_symlinks=False)
+        self.give(self.home, self.top / "work", self.socket_tmp, self.file_tmp)
+
+    def give(self, *paths):
+        """To its user, with what is below."""
+        for top in paths:
+            for path in [top, *top.rglob("*")]:
+                os.chown(path, self.uid, self.uid, follow_symlinks=False)
 
     @staticmethod
     def _folder(path):

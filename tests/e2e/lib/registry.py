@@ -144,6 +144,8 @@ class Registry:
                     self.send_response(200)
                 self.send_header("Content-Type", "text/html" if path.endswith("/") else "application/json")
                 self.send_header("Content-Length", str(len(body)))
+                if path.endswith(".whl"):
+                    self.send_header("Cache-Control", "max-age=365000000, immutable, public")
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(body)
