@@ -67,7 +67,8 @@ struct buf;
 struct h1_body {
     enum h1_framing framing;
     bool lenient;         /* of a response: the owner's to set */
-    struct buf *trailers; /* the owner's: gets the bytes of the trailer section; NULL: they are dropped */
+    struct buf *trailers; /* the owner's: gets the bytes of the trailer section, its empty line too; none
+                           * where it holds no field; NULL: they are dropped */
     int state;      /* h1_body.c's own */
     uint64_t left;  /* of the length or of the chunk */
     uint64_t total; /* payload bytes so far */

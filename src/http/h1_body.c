@@ -200,6 +200,20 @@ static int read_lines(struct h1_body *b, struct slice in, size_t *at, struct sli
     return 0;
 }
 
+/* The empty line alone is no trailers: nothing is kept of it, wherever the bytes are cut. */
+static int keep_trailers(struct h1_body *b, struct slice part, struct http_problem *problem)
+{
+    struct buf *kept = b->trailers;
+    bool last = b->state == FINISHED;
+    if (!kept || part.len == 0 || (last && part.len == 2 && buf_len(kept) == 0))
+        return 0;
+    if (buf_append(kept, part) < 0)
+        return http_refuse(problem, HTTP_HEAD_TOO_LARGE, "no room for the trailers");
+    if (last && buf_len(kept) == 2)
+        buf_clear(kept);
+    return 0;
+}
+
 static int read_chunked(struct h1_body *b, struct slice in, struct slice *ret_data, size_t *ret_consumed,
                         struct http_problem *problem)
 {
@@ -207,11 +221,8 @@ static int read_chunked(struct h1_body *b, struct slice in, struct slice *ret_da
     struct slice data = {NULL, 0}, trailers;
     size_t at = 0;
 
-    if (read_lines(&now, in, &at, &trailers, problem) < 0)
+    if (read_lines(&now, in, &at, &trailers, problem) < 0 || keep_trailers(&now, trailers, problem) < 0)
         return -1;
-    bool none = now.state == FINISHED && trailers.len == 2 && now.trailers && buf_len(now.trailers) == 0;
-    if (now.trailers && trailers.len && !none && buf_append(now.trailers, trailers) < 0)
-        return http_refuse(problem, HTTP_HEAD_TOO_LARGE, "no room for the trailers");
     if (now.state == CHUNK_DATA && at < in.len) {
         data = take_data(&now, in, at);
         at += data.len;
