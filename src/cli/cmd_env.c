@@ -31,7 +31,15 @@ static const struct option_usage usage = {
         "Prints `export NAME='value'` lines; use them as: eval \"$(exeat env --task NAME)\"\n"
         "In fish: exeat env --task NAME --format fish | source\n"
         "They name the proxy with the task's token, and files that make programs trust its CA. The token is\n"
-        "a secret: whoever has it acts as the task.",
+        "a secret: whoever has it acts as the task.\n\n"
+        "What variables cannot do for programs outside a jail:\n"
+        "  node             fetch() asks no proxy before version 24, https.request only with an agent\n"
+        "  python aiohttp   asks the proxy with ClientSession(trust_env=True) only\n"
+        "  java             sends no credentials for CONNECT: name its task by `sources`\n"
+        "  wget             ca_certificate = STATE/ca-bundle.pem in ~/.wgetrc\n"
+        "  apt              Acquire::https::CaInfo, where a source is https\n"
+        "  browsers         keep a trust store of their own: import what `exeat ca export` prints\n"
+        "  all              what ignores them goes past the proxy: close that way, or use `exeat run`",
     .rows = rows,
     .count = ARRAY_LEN(rows),
 };
