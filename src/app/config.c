@@ -227,7 +227,7 @@ static const struct schema_key keys[] = {
     {"limits", schema_table, offsetof(struct raw, limits), .table = &limits_schema},
     {"timeouts", schema_table, offsetof(struct raw, timeouts), .table = &timeouts_schema},
     {"tasks", schema_tables, offsetof(struct raw, tasks), .max = CONFIG_TASKS_MAX, .table = &task_schema},
-    {"control", schema_later, 0},
+    {"control", control_read, offsetof(struct raw, control)},
     {"site", read_item, offsetof(struct raw, site)},
     {"desk", schema_later, 0},
     {"export", schema_later, 0},

@@ -1,6 +1,7 @@
 #include "app/config_control.h"
 
-static int read_item(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+static int read_item(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
+                     void *field)
 {
     struct schema_item item = {.line = value->line, .column = value->column};
     if (schema_text(ctx, key, value, &item.text) < 0)

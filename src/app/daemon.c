@@ -1,9 +1,11 @@
 #include "app/daemon.h"
 
+#include "app/control.h"
 #include "app/notify.h"
 #include "app/supervisor.h"
 #include "base/log.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -12,6 +14,7 @@ enum { STATUS_OK = 0, STATUS_ERROR = 2 };
 struct daemon {
     struct loop *loop;
     struct supervisor *supervisor;
+    struct control *control; /* NULL: nobody comes by himself */
     unsigned findings, stop_signals;
     int status;
 };
@@ -59,14 +62,16 @@ static void say_ready(const struct supervisor *s)
 {
     const struct listeners *l = supervisor_listeners(s);
     const struct config *config = supervisor_load(s)->config;
-    char all[IPC_LISTENERS_MAX * (LISTENER_TEXT + 2)] = "";
+    char all[IPC_LISTENERS_MAX * (LISTENER_TEXT + 2) + PATH_MAX] = "";
     size_t used = 0;
     for (size_t i = 0; i < l->count; i++) {
         char one[LISTENER_TEXT];
         listener_print(&l->addresses[i], one);
         used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", one);
     }
-    if (config->task_count == 0)
+    if (config->control.socket)
+        snprintf(all + used, sizeof all - used, "%s%s", used ? ", " : "", config->control.socket);
+    else if (config->task_count == 0)
         log_warn("%s: `tasks` is empty: nobody is let in", config->file);
     log_info("ready on %s (%zu task%s, CA %s)", all, config->task_count, config->task_count == 1 ? "" : "s",
              config->ca.cert);
@@ -81,7 +86,8 @@ static int serve(struct daemon *d, const char *config)
         .arg = d,
     };
     if (supervisor_start(d->loop, &options, &d->supervisor, &e) < 0 ||
-        supervisor_serve(d->supervisor, &e) < 0) {
+        supervisor_serve(d->supervisor, &e) < 0 ||
+        control_open(d->loop, d->supervisor, &d->control, &e) < 0) {
         if (d->findings == 0)
             log_error("%s", e.text);
         return STATUS_ERROR;
@@ -110,6 +116,7 @@ int daemon_serve(const char *config)
         return STATUS_ERROR;
     }
     int status = serve(&d, config);
+    control_free(d.control);
     supervisor_free(d.supervisor);
     loop_free(d.loop);
     return status;

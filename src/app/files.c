@@ -182,3 +182,18 @@ int files_pack(const struct files_source *source, struct err *e)
         return -1;
     return bundle_seal(&out, e);
 }
+
+int files_pack_policy(const struct files_given *files, size_t count, struct err *e)
+{
+    AUTO_BUF out = BUF_INIT(CAP_BUNDLE_BYTES);
+    const struct texts_source from = {.given = files, .given_count = count, .only_given = true};
+    const struct files_source source = {.given = files, .given_count = count};
+    AUTO(texts) *texts = NULL;
+    if (texts_new(&from, &texts, e) < 0)
+        return -1;
+    struct packer p = {.source = &source, .out = &out, .texts = texts};
+    if (bundle_append(&out, BUNDLE_POLICY, files[0].path, files[0].text, e) < 0)
+        return -1;
+    gather(&p, files[0].path, files[0].text);
+    return pack_extended(&p, e) < 0 ? -1 : bundle_seal(&out, e);
+}

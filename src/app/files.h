@@ -15,5 +15,8 @@ struct files_source {
     void *arg;
 };
 
+/* The same of one policy alone: its text is the first, what it extends by path are the others. */
+MUST_USE int files_pack_policy(const struct files_given *files, size_t count, struct err *e);
+
 /* Returns the descriptor of a sealed bundle.  A policy that is given as text extends only files that are. */
 MUST_USE int files_pack(const struct files_source *source, struct err *e);

@@ -18,6 +18,7 @@ static const struct row {
 #define SUPERVISOR IPC_SUPERVISOR
 #define KEEPER     IPC_KEEPER
 #define PROXY      IPC_PROXY
+#define RUN        IPC_RUN
 #define SETUP      IPC_SETUP
 #define SERVING    IPC_SERVING
 #define STOPPING   IPC_STOPPING
@@ -28,6 +29,7 @@ static const struct row {
 #undef SUPERVISOR
 #undef KEEPER
 #undef PROXY
+#undef RUN
 #undef SETUP
 #undef SERVING
 #undef STOPPING

@@ -1,5 +1,5 @@
-/* Messages between the supervisor and its roles: SOCK_SEQPACKET, a fixed header, descriptors by
- * SCM_RIGHTS (unix(7), cmsg(3)).
+/* Messages between the supervisor and its roles, and between a daemon and runs that use it (app/control.h):
+ * SOCK_SEQPACKET, a fixed header, descriptors by SCM_RIGHTS (unix(7), cmsg(3)).
  *
  * A table (ipc_messages.def) says who may send what in which phase, as in OpenSSH's monitor.  A peer that
  * sends anything else has been taken over or is of another build: the conversation is over.  The end of
@@ -8,11 +8,12 @@
 #include "base/caps.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "policy/reason.h"
 
 /* Below the kernel's SCM_MAX_FD (253): setup, listeners and a socket for each worker in one message. */
 enum { IPC_FDS_MAX = 160, IPC_WORKERS_MAX = 128, IPC_LISTENERS_MAX = 16 };
 
-enum ipc_end { IPC_SUPERVISOR = 1, IPC_KEEPER = 2, IPC_PROXY = 4 };
+enum ipc_end { IPC_SUPERVISOR = 1, IPC_KEEPER = 2, IPC_PROXY = 4, IPC_RUN = 8 };
 enum ipc_phase { IPC_SETUP = 1, IPC_SERVING = 2, IPC_STOPPING = 4 };
 
 enum ipc_type {
@@ -66,6 +67,46 @@ struct ipc_jail_forward {
 
 struct ipc_jail_id {
     uint32_t id;
+};
+
+/* A jail of a run that is somebody else's: its task is "UID/NAME".  Descriptors: a bundle with its policy, then
+ * those of an ipc_jail. */
+struct ipc_guest {
+    struct ipc_jail jail;
+    uint32_t uid;
+    uint32_t mode; /* enum config_mode */
+    char note[IPC_NOTE_BYTES]; /* what the run says of its jail */
+};
+
+/* What a guest's records came to, and the log's last record then. */
+struct ipc_guest_left {
+    uint32_t id;
+    uint32_t reserved;
+    uint64_t allowed, blocked, would_block, sent, by_reason[REASON_COUNT];
+    uint64_t seq;
+    char hash[65];
+};
+
+/* Between a run and the daemon. */
+enum { IPC_TASK_BYTES = 64, IPC_PATH_BYTES = 4096, IPC_SEAL_KEY_BYTES = 65 };
+
+struct ipc_run_hello { /* descriptors: a bundle with its policy; its network namespace */
+    char version[IPC_VERSION_BYTES];
+    char task[IPC_TASK_BYTES];
+    char note[IPC_NOTE_BYTES];
+    uint32_t mode; /* enum config_mode */
+};
+
+struct ipc_run_network { /* descriptors: those that are present */
+    uint32_t present; /* bit i: enum jail_socket i */
+    uint32_t ipv6;
+};
+
+struct ipc_run_welcome { /* the CA's certificate, PEM, stands behind it */
+    char task[IPC_NAME_BYTES]; /* "UID/NAME" */
+    char run[IPC_RUN_BYTES];   /* of the daemon: in every record */
+    char log[IPC_PATH_BYTES];
+    char seal_key[IPC_SEAL_KEY_BYTES];
 };
 
 enum { IPC_UDP_MAX = 64 };

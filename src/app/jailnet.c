@@ -1,23 +1,19 @@
 #include "app/jailnet.h"
 
 #include "app/supervisor_internal.h"
+#include "app/udp_watch.h"
 #include "app/whoasked.h"
 #include "base/log.h"
-#include "base/lru.h"
 #include "proxy/proxy.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum {
-    READY_MS = 5000,
-    UDP_LOOK_NS = 2000000000,
-    UDP_SEEN = 2 * NETWORK_UDP_TRIED_MAX,
-    QUESTIONS_A_TURN = 16
-};
+enum { READY_MS = 5000, QUESTIONS_A_TURN = 16 };
 
 /* A worker's line for questions. */
 struct asker {
@@ -32,8 +28,7 @@ struct jailnet {
     unsigned id;
     struct network net; /* what is kept: diag and nft */
     struct whoasked who;
-    struct loop_deadline udp_look;
-    struct lru *udp_seen; /* destinations that are on record */
+    struct udp_watch udp;
     unsigned asker_count;
     struct asker askers[];
 };
@@ -61,64 +56,13 @@ static void on_question(struct loop_io *io, int events UNUSED)
 
 /* --- what UDP was tried --- */
 
-struct report {
-    struct jailnet *jail;
-    struct ipc_jail_udp message;
-};
-
-static void send_report(struct report *r)
+static void tell_udp(void *arg, struct ipc_jail_udp *tried)
 {
-    struct err e;
-    r->message.id = r->jail->id;
-    if (r->message.count && ipc_send(&r->jail->supervisor->proxy.ipc, IPC_JAIL_UDP,
-                                     slice_of((const char *)&r->message, sizeof r->message), NULL, 0, &e) < 0)
-        log_error("the proxy: %s", e.text);
-    r->message.count = 0;
-}
-
-static void add_tried(void *arg, const struct network_udp *tried)
-{
-    static char on_record[1];
-    struct report *r = arg;
-    char key[19];
-    key[0] = tried->family == AF_INET6;
-    memcpy(key + 1, &tried->port, sizeof tried->port);
-    memcpy(key + 3, tried->address, sizeof tried->address);
-    struct slice known = slice_of(key, sizeof key);
-    if (lru_get(r->jail->udp_seen, known) || lru_put(r->jail->udp_seen, known, on_record) < 0)
-        return;
-    struct ipc_udp *to = &r->message.at[r->message.count++];
-    *to =
-        (struct ipc_udp){.datagrams = tried->datagrams, .port = tried->port, .v6 = tried->family == AF_INET6};
-    memcpy(to->address, tried->address, sizeof to->address);
-    if (r->message.count == IPC_UDP_MAX)
-        send_report(r);
-}
-
-static void report_udp(struct jailnet *j)
-{
-    struct report r;
-    struct err e;
-    if (j->net.nft < 0 || j->supervisor->proxy.pid == 0)
-        return;
-    memset(&r, 0, sizeof r);
-    r.jail = j;
-    if (network_udp_tried(j->net.nft, add_tried, &r, &e) < 0)
-        log_warn("jail %u: %s", j->id, e.text);
-    send_report(&r);
-}
-
-static void look_at_udp(struct loop_deadline *d)
-{
-    report_udp(CONTAINER_OF(d, struct jailnet, udp_look));
-    loop_deadline_after(d, UDP_LOOK_NS);
+    const struct jailnet *j = arg;
+    supervisor_note_udp(j->supervisor, j->id, tried);
 }
 
 /* --- its beginning and end --- */
-
-static void nothing(void *value UNUSED)
-{
-}
 
 static void jailnet_free(struct jailnet *j)
 {
@@ -126,8 +70,7 @@ static void jailnet_free(struct jailnet *j)
         loop_io_stop(&j->askers[i].io);
         close(j->askers[i].fd);
     }
-    loop_deadline_clear(&j->udp_look);
-    lru_free(j->udp_seen);
+    udp_watch_stop(&j->udp);
     network_close(&j->net);
     list_remove(&j->node);
     free(j);
@@ -136,19 +79,16 @@ static void jailnet_free(struct jailnet *j)
 static struct jailnet *jailnet_new(struct supervisor *s, struct network *n)
 {
     struct jailnet *j = calloc(1, sizeof *j + s->workers * sizeof j->askers[0]);
-    struct lru *seen = j ? lru_new(UDP_SEEN, nothing) : NULL;
-    if (!seen) {
+    if (!j || udp_watch_start(&j->udp, s->loop, n->nft, tell_udp, j) < 0) {
         network_close(n);
         free(j);
         return NULL;
     }
     j->supervisor = s;
-    j->udp_seen = seen;
     j->net = *n;
     network_init(n);
     j->id = ++s->jails_so_far;
     list_insert(&s->jails, &j->node);
-    loop_deadline_init(&j->udp_look, s->loop, look_at_udp);
     whoasked_init(&j->who, j->net.diag);
     return j;
 }
@@ -173,19 +113,51 @@ static int open_askers(struct jailnet *j, int *ret_theirs, struct err *e)
     return 0;
 }
 
-/* What the proxy gets is not kept here: it alone accepts, and the sockets close with it. */
-static int hand_over(struct jailnet *j, const char *task, struct err *e)
+static_assert(JAILNET_SOCKETS == (int)JAIL_SOCKETS, "the places are those of the proxy");
+
+void jailnet_sockets(struct network *n, int *ret[JAILNET_SOCKETS])
+{
+    int *const sockets[JAIL_SOCKETS] = {
+        [JAIL_PROXY4] = &n->proxy,      [JAIL_PROXY6] = &n->proxy6,     [JAIL_CAPTURE4] = &n->capture4,
+        [JAIL_CAPTURE6] = &n->capture6, [JAIL_DNS_UDP4] = &n->dns_udp4, [JAIL_DNS_UDP6] = &n->dns_udp6,
+        [JAIL_DNS_TCP4] = &n->dns_tcp4, [JAIL_DNS_TCP6] = &n->dns_tcp6,
+    };
+    memcpy(ret, sockets, sizeof sockets);
+}
+
+static int ask_later(struct supervisor *s, unsigned id, bool guest, struct err *e)
+{
+    struct jail_asked *a = calloc(1, sizeof *a);
+    if (!a)
+        return err_set(e, "no memory for a jail");
+    *a = (struct jail_asked){.id = id, .guest = guest};
+    list_insert(&s->jails_asked, &a->node);
+    return 0;
+}
+
+static int send_jail(struct jailnet *j, const struct ipc_jail *jail, const struct guest_wanted *g,
+                     const int *fds, size_t count, struct err *e)
+{
+    struct ipc *ipc = &j->supervisor->proxy.ipc;
+    if (!g)
+        return ipc_send(ipc, IPC_JAIL, slice_of((const char *)jail, sizeof *jail), fds, count, e);
+    struct ipc_guest guest = {.jail = *jail, .uid = g->uid, .mode = (uint32_t)g->mode};
+    snprintf(guest.note, sizeof guest.note, "%s", g->note);
+    return ipc_send(ipc, IPC_GUEST, slice_of((const char *)&guest, sizeof guest), fds, count, e);
+}
+
+/* What the proxy gets is not kept here: it alone accepts, and the sockets close with it.  `g` NULL: no guest.
+ */
+static int hand_over(struct jailnet *j, const char *task, const struct guest_wanted *g, struct err *e)
 {
     struct supervisor *s = j->supervisor;
-    int *const sockets[JAIL_SOCKETS] = {
-        [JAIL_PROXY4] = &j->net.proxy,      [JAIL_PROXY6] = &j->net.proxy6,
-        [JAIL_CAPTURE4] = &j->net.capture4, [JAIL_CAPTURE6] = &j->net.capture6,
-        [JAIL_DNS_UDP4] = &j->net.dns_udp4, [JAIL_DNS_UDP6] = &j->net.dns_udp6,
-        [JAIL_DNS_TCP4] = &j->net.dns_tcp4, [JAIL_DNS_TCP6] = &j->net.dns_tcp6,
-    };
+    int *sockets[JAIL_SOCKETS];
     struct ipc_jail message;
     int fds[IPC_FDS_MAX];
     size_t count = 0;
+    jailnet_sockets(&j->net, sockets);
+    if (g)
+        fds[count++] = g->bundle;
     memset(&message, 0, sizeof message);
     message.id = j->id;
     message.ipv6 = j->net.ipv6;
@@ -199,13 +171,43 @@ static int hand_over(struct jailnet *j, const char *task, struct err *e)
         }
     if (open_askers(j, fds + count, e) < 0)
         return -1;
-    int result = ipc_send(&s->proxy.ipc, IPC_JAIL, slice_of((const char *)&message, sizeof message), fds,
-                          count + s->workers, e);
+    int result = send_jail(j, &message, g, fds, count + s->workers, e);
+    if (result == 0)
+        result = ask_later(s, j->id, g != NULL, e);
     for (unsigned i = 0; i < s->workers; i++)
         close(fds[count + i]);
     for (size_t i = 0; i < JAIL_SOCKETS; i++)
         fd_auto_close(sockets[i]);
     return result;
+}
+
+static void jail_answered(struct supervisor *s, const struct jail_asked *asked, const struct ipc_message *m)
+{
+    bool ready = m->type == IPC_JAIL_READY;
+    char why[sizeof s->jail_answer.why];
+    ipc_text(m, why, sizeof why);
+    if (asked->guest) {
+        s->guests.answered(s->guests.arg, asked->id, ready ? NULL : why);
+        return;
+    }
+    s->jail_answer = (struct jail_answer){.ready = ready};
+    memcpy(s->jail_answer.why, why, sizeof why);
+}
+
+void supervisor_jail_answered(struct supervisor *s, const struct ipc_message *m)
+{
+    struct ipc_guest_left left;
+    if (m->type == IPC_GUEST_LEFT) {
+        if (ipc_payload(m, &left, sizeof left) == 0 && s->guests.left)
+            s->guests.left(s->guests.arg, &left);
+        return;
+    }
+    if (list_empty(&s->jails_asked))
+        return;
+    struct jail_asked *asked = LIST_ENTRY(s->jails_asked.next, struct jail_asked, node);
+    list_remove(&asked->node);
+    jail_answered(s, asked, m);
+    free(asked);
 }
 
 static int await_ready(struct jailnet *j, struct err *e)
@@ -219,23 +221,70 @@ static int await_ready(struct jailnet *j, struct err *e)
     return s->jail_answer.ready ? 0 : err_set(e, "%s", s->jail_answer.why);
 }
 
-int supervisor_add_jail(struct supervisor *s, const char *task, struct network *n, unsigned *ret_id,
-                        struct err *e)
+static struct jailnet *begin(struct supervisor *s, struct network *n, struct err *e)
 {
     if (s->stopping || !s->watching) {
         network_close(n);
-        return err_set(e, "exeat is stopping");
+        err_set(e, "exeat is stopping");
+        return NULL;
     }
     struct jailnet *j = jailnet_new(s, n);
     if (!j)
-        return err_set(e, "no memory for a jail");
-    if (hand_over(j, task, e) < 0 || await_ready(j, e) < 0) {
+        err_set(e, "no memory for a jail");
+    return j;
+}
+
+int supervisor_add_jail(struct supervisor *s, const char *task, struct network *n, unsigned *ret_id,
+                        struct err *e)
+{
+    struct jailnet *j = begin(s, n, e);
+    if (!j)
+        return -1;
+    if (hand_over(j, task, NULL, e) < 0 || await_ready(j, e) < 0) {
         jailnet_free(j);
         return -1;
     }
-    loop_deadline_after(&j->udp_look, UDP_LOOK_NS);
     *ret_id = j->id;
     return 0;
+}
+
+/* --- guests --- */
+
+void supervisor_hear_guests(struct supervisor *s, const struct guest_calls *calls)
+{
+    s->guests = *calls;
+}
+
+int supervisor_add_guest(struct supervisor *s, const struct guest_wanted *g, struct network *n,
+                         unsigned *ret_id, struct err *e)
+{
+    struct jailnet *j = begin(s, n, e);
+    if (!j)
+        return -1;
+    if (hand_over(j, g->task, g, e) < 0) {
+        jailnet_free(j);
+        return -1;
+    }
+    *ret_id = j->id;
+    return 0;
+}
+
+int supervisor_change_guest(struct supervisor *s, unsigned id, int bundle, struct err *e)
+{
+    const struct ipc_jail_id which = {id};
+    if (ipc_send(&s->proxy.ipc, IPC_GUEST_POLICY, slice_of((const char *)&which, sizeof which), &bundle, 1,
+                 e) < 0)
+        return -1;
+    return ask_later(s, id, true, e);
+}
+
+void supervisor_note_udp(struct supervisor *s, unsigned id, struct ipc_jail_udp *tried)
+{
+    struct err e;
+    tried->id = id;
+    if (s->proxy.pid != 0 &&
+        ipc_send(&s->proxy.ipc, IPC_JAIL_UDP, slice_of((const char *)tried, sizeof *tried), NULL, 0, &e) < 0)
+        log_error("the proxy: %s", e.text);
 }
 
 /* --- what is not inspected --- */
@@ -286,7 +335,7 @@ void supervisor_remove_jail(struct supervisor *s, unsigned id)
         struct err e;
         if (j->id != id)
             continue;
-        report_udp(j);
+        udp_watch_stop(&j->udp);
         if (s->proxy.pid != 0 && ipc_send(&s->proxy.ipc, IPC_JAIL_GONE,
                                           slice_of((const char *)&gone, sizeof gone), NULL, 0, &e) < 0)
             log_error("the proxy: %s", e.text);
@@ -298,4 +347,10 @@ void supervisor_free_jails(struct supervisor *s)
 {
     LIST_FOREACH(it, &s->jails)
     jailnet_free(LIST_ENTRY(it, struct jailnet, node));
+    LIST_FOREACH(it, &s->jails_asked)
+    {
+        struct jail_asked *asked = LIST_ENTRY(it, struct jail_asked, node);
+        list_remove(&asked->node);
+        free(asked);
+    }
 }

@@ -114,19 +114,24 @@ static int compile(struct loader *l, size_t i)
     return 0;
 }
 
-/* Without a task nobody has compiled it yet: what is wrong with it is told at the start, and not to the first
- * run. */
+/* Its limits alone; and where there is no task nobody has compiled it yet: what is wrong with it is told at
+ * the start, and not to the first run. */
 static int check_site(struct loader *l)
 {
     const char *name = NULL;
     struct slice text = bundle_find(l->bundle, BUNDLE_SITE, NULL, &name);
     AUTO(policy) *p = NULL;
     const struct policy_source alone = {.file = "", .text = SLICE(""), .site_file = name, .site_text = text};
-    if (!text.ptr || l->load->config->task_count)
+    bool told = l->load->config->task_count > 0;
+    if (!text.ptr)
         return 0;
-    int result = policy_compile_source(&alone, l->problems.report, l->problems.report_arg, &p, l->e);
-    l->problems.count += result < 0;
-    return result;
+    if (policy_compile_source(&alone, told ? NULL : l->problems.report, l->problems.report_arg, &p, l->e) <
+        0) {
+        l->problems.count++;
+        return -1;
+    }
+    l->load->settings.owner = *policy_limits(p);
+    return 0;
 }
 
 /* By its token a task is known: two with one would be one. */
@@ -220,7 +225,12 @@ static int load_hint(struct loader *l)
 static void fill_settings(struct load *l)
 {
     const struct config *c = l->config;
+    struct policy_limits owner = l->settings.owner;
+    limits_narrow(&owner, &c->limits.task);
+    /* What is for a run counts for each run; an owner's tasks have no end that it could be for. */
+    owner.upload[LIMIT_RUN].written = owner.requests[LIMIT_RUN].written = false;
     l->settings = (struct proxy_settings){
+        .owner = owner,
         .tasks = l->tasks,
         .task_count = c->task_count,
         .overrides = c->upstream.resolve,

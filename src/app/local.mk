@@ -14,6 +14,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/carotate.h \
 	%D%/config.c \
 	%D%/config.h \
+	%D%/control.c \
+	%D%/control.h \
 	%D%/config_control.c \
 	%D%/config_control.h \
 	%D%/config_file.c \
@@ -43,10 +45,18 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/listeners.h \
 	%D%/load.c \
 	%D%/load.h \
+	%D%/local_socket.c \
+	%D%/local_socket.h \
 	%D%/notify.c \
 	%D%/notify.h \
+	%D%/proxy_guests.c \
+	%D%/proxy_guests.h \
+	%D%/proxy_policies.c \
+	%D%/proxy_policies.h \
 	%D%/proxy_role.c \
 	%D%/proxy_role.h \
+	%D%/proxy_role_guests.c \
+	%D%/proxy_role_guests.h \
 	%D%/proxy_role_jails.c \
 	%D%/proxy_role_jails.h \
 	%D%/registries.c \
@@ -73,8 +83,10 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/run_findings.h \
 	%D%/run_guardian.c \
 	%D%/run_guardian.h \
+	%D%/run_guest.c \
 	%D%/run_kept.c \
 	%D%/run_kept.h \
+	%D%/run_own.c \
 	%D%/run_plan.c \
 	%D%/run_plan.h \
 	%D%/run_print.c \
@@ -82,6 +94,7 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/run_publish.h \
 	%D%/run_pty.c \
 	%D%/run_pty.h \
+	%D%/run_server.h \
 	%D%/run_session.c \
 	%D%/run_session.h \
 	%D%/run_summary.c \
@@ -111,6 +124,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/trust.h \
 	%D%/trustfiles.c \
 	%D%/trustfiles.h \
+	%D%/udp_watch.c \
+	%D%/udp_watch.h \
 	%D%/whoasked.c \
 	%D%/whoasked.h
 

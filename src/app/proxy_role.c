@@ -1,11 +1,13 @@
 #include "app/proxy_role.h"
 
 #include "app/budget_store.h"
-#include "app/load.h"
+#include "app/proxy_policies.h"
+#include "app/proxy_role_guests.h"
 #include "app/proxy_role_jails.h"
 #include "app/role.h"
 #include "app/sealer.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "fetch/fetch.h"
@@ -17,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* The order of the descriptors in IPC_PROXY_SETUP. */
@@ -28,7 +29,7 @@ struct role_state {
     struct ipc_proxy_setup setup;
     struct ipc_message message; /* the setup's, for its descriptors */
     struct fetch_address listeners[IPC_LISTENERS_MAX];
-    uint64_t generation;
+    struct proxy_policies policies;
     struct audit_log *log;
     struct inflight *inflight;
     struct budget_memory *budgets;
@@ -36,6 +37,7 @@ struct role_state {
     struct proxy *proxy;
     char note[LOCKIN_NOTE_BYTES];
     int drained;     /* eventfd(2): the last connection is gone */
+    int left;        /* the same: those of a guest are */
     int64_t stop_at; /* clock_mono_ns; 0: not stopping */
 };
 
@@ -69,36 +71,29 @@ static int read_listeners(struct role_state *r, struct err *e)
     return 0;
 }
 
-/* ret_audit may be NULL: what the configuration says of the log counts at the start only. */
-static int make_snapshot(struct role_state *r, int bundle_fd, struct proxy_snapshot **ret,
-                         struct audit_options *ret_audit, struct err *e)
+static int make_snapshot(struct role_state *r, struct proxy_snapshot **ret, struct err *e)
 {
-    AUTO(bundle) *bundle = NULL;
-    AUTO(load) *load = NULL;
-    if (bundle_open(bundle_fd, &bundle, e) < 0 || load_bundle(bundle, LOAD_ALL, NULL, NULL, &load, e) < 0)
-        return -1;
-    load->settings.listeners = r->listeners;
-    load->settings.listener_count = r->setup.listeners;
-    load->settings.budgets = budget_memory_budgets(r->budgets);
-    if (proxy_snapshot_new(&load->settings, r->generation + 1, ret, e) < 0)
-        return -1;
-    r->generation++;
-    if (ret_audit)
-        *ret_audit = (struct audit_options){.rotate = load->config->audit.rotate,
-                                            .keep = load->config->audit.keep,
-                                            .keep_age_ms = load->config->audit.keep_age_ms,
-                                            .full_urls = load->config->audit.full_urls};
-    return 0;
+    struct proxy_policies *p = &r->policies;
+    p->listeners = r->listeners;
+    p->listener_count = r->setup.listeners;
+    p->budgets = budget_memory_budgets(r->budgets);
+    return proxy_policies_load(p, r->message.fds[FD_BUNDLE], ret, e);
 }
 
-static int open_log(struct role_state *r, struct audit_options *options, struct err *e)
+/* What the configuration says of the log counts at the start only. */
+static int open_log(struct role_state *r, struct err *e)
 {
-    options->dir_fd = r->message.fds[FD_AUDIT];
-    options->name = r->setup.audit_name;
-    options->run = r->setup.run;
-    options->seal = sealer_ask;
-    options->seal_arg = r->sealer;
-    return audit_open(options, &r->log, e);
+    const struct config *c = r->policies.load->config;
+    const struct audit_options options = {.dir_fd = r->message.fds[FD_AUDIT],
+                                          .name = r->setup.audit_name,
+                                          .run = r->setup.run,
+                                          .rotate = c->audit.rotate,
+                                          .keep = c->audit.keep,
+                                          .keep_age_ms = c->audit.keep_age_ms,
+                                          .full_urls = c->audit.full_urls,
+                                          .seal = sealer_ask,
+                                          .seal_arg = r->sealer};
+    return audit_open(&options, &r->log, e);
 }
 
 static int record(struct role_state *r, enum audit_kind kind, const char *outcome, const char *detail,
@@ -116,12 +111,23 @@ static void note(struct role_state *r, enum audit_kind kind, const char *outcome
         log_error("audit log: %s", e.text);
 }
 
-static void drained(void *arg)
+static void tell_main(int event)
 {
-    struct role_state *r = arg;
-    if (eventfd_write(r->drained, 1) < 0) {
+    if (eventfd_write(event, 1) < 0) {
         /* Only a full counter fails, and then the main thread has been told. */
     }
+}
+
+static void drained(void *arg)
+{
+    const struct role_state *r = arg;
+    tell_main(r->drained);
+}
+
+static void left(void *arg)
+{
+    const struct role_state *r = arg;
+    tell_main(r->left);
 }
 
 static int make_proxy(struct role_state *r, struct proxy_snapshot *snapshot, struct err *e)
@@ -135,34 +141,25 @@ static int make_proxy(struct role_state *r, struct proxy_snapshot *snapshot, str
         .inflight = r->inflight,
         .snapshot = snapshot,
         .drained = drained,
+        .left = left,
         .arg = r,
     };
     return proxy_new(&setup, &r->proxy, e);
 }
 
-/* One descriptor for each connection and one for its origin: as many as the system lets us have. */
-static void raise_descriptors(void)
-{
-    struct rlimit l;
-    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
-        l.rlim_cur = l.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &l);
-    }
-}
-
-static int prepare(struct role_state *r, struct proxy_snapshot **ret, struct audit_options *ret_audit,
-                   struct err *e)
+static int prepare(struct role_state *r, struct proxy_snapshot **ret, struct err *e)
 {
     if (receive_setup(r, e) < 0 || read_listeners(r, e) < 0)
         return -1;
     if (inflight_map(r->message.fds[FD_INFLIGHT], &r->inflight, e) < 0 ||
         budget_memory_map(r->message.fds[FD_BUDGETS], &r->budgets, e) < 0 ||
-        make_snapshot(r, r->message.fds[FD_BUNDLE], ret, ret_audit, e) < 0)
+        make_snapshot(r, ret, e) < 0)
         return -1;
     if (sealer_new(r->message.fds[r->message.fd_count - 1], &r->sealer, e) < 0)
         return -1;
     r->drained = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return r->drained < 0 ? err_sys(e, "eventfd") : 0;
+    r->left = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return r->drained < 0 || r->left < 0 ? err_sys(e, "eventfd") : 0;
 }
 
 /* How this process is locked in, and what the supervisor says of the jail it serves. */
@@ -176,14 +173,13 @@ static int record_start(struct role_state *r, struct err *e)
 static int start(struct role_state *r, struct err *e)
 {
     AUTO(proxy_snapshot) *snapshot = NULL;
-    raise_descriptors();
-    struct audit_options audit;
-    if (prepare(r, &snapshot, &audit, e) < 0 || make_proxy(r, snapshot, e) < 0)
+    io_raise_descriptors(); /* one for each connection, and one for its origin */
+    if (prepare(r, &snapshot, e) < 0 || make_proxy(r, snapshot, e) < 0)
         return -1;
     /* From here on threads are started, the log's first: Landlock binds only those that come after it. */
     const struct lockin_paths paths = {.audit_dir = r->message.fds[FD_AUDIT]};
-    if (lockin_apply(LOCKIN_PROXY, &paths, r->note, e) < 0 || open_log(r, &audit, e) < 0 ||
-        record_start(r, e) < 0 || proxy_run(r->proxy, r->log, e) < 0)
+    if (lockin_apply(LOCKIN_PROXY, &paths, r->note, e) < 0 || open_log(r, e) < 0 || record_start(r, e) < 0 ||
+        proxy_run(r->proxy, r->log, e) < 0)
         return -1;
     close(r->message.fds[FD_BUNDLE]);
     if (ipc_send(r->ipc, IPC_READY, SLICE(""), NULL, 0, e) < 0)
@@ -205,14 +201,14 @@ static void reload(struct role_state *r, const struct ipc_message *m)
 {
     AUTO(proxy_snapshot) *snapshot = NULL;
     struct err e;
-    if (make_snapshot(r, m->fds[0], &snapshot, NULL, &e) < 0) {
+    if (proxy_policies_load(&r->policies, m->fds[0], &snapshot, &e) < 0) {
         note(r, AUDIT_RELOAD, "refused", e.text);
         reply(r, IPC_RELOAD_REFUSED, e.text);
         return;
     }
     proxy_reload(r->proxy, snapshot);
     char detail[64];
-    snprintf(detail, sizeof detail, "generation %llu", (unsigned long long)r->generation);
+    snprintf(detail, sizeof detail, "generation %llu", (unsigned long long)r->policies.generation);
     note(r, AUDIT_RELOAD, NULL, detail);
     reply(r, IPC_RELOADED, "");
 }
@@ -238,6 +234,21 @@ static void stop(struct role_state *r, const struct ipc_message *m)
     r->stop_at = clock_mono_ns() + order.grace_ns;
 }
 
+/* --- guests --- */
+
+static struct proxy_role_guests guests_with(struct role_state *r)
+{
+    return (struct proxy_role_guests){r->proxy, r->ipc, r->log, &r->policies, r->setup.workers};
+}
+
+static void guests_left(struct role_state *r)
+{
+    const struct proxy_role_guests with = guests_with(r);
+    eventfd_t told;
+    if (eventfd_read(r->left, &told) == 0)
+        proxy_role_guests_left(&with);
+}
+
 static void handle(struct role_state *r, struct ipc_message *m)
 {
     char text[1000];
@@ -255,6 +266,12 @@ static void handle(struct role_state *r, struct ipc_message *m)
     case IPC_JAIL:
         proxy_role_add_jail(r->proxy, r->setup.workers, r->ipc, m);
         break;
+    case IPC_GUEST:
+    case IPC_GUEST_POLICY: {
+        const struct proxy_role_guests with = guests_with(r);
+        proxy_role_take_guest(&with, m);
+        break;
+    }
     case IPC_JAIL_SERVICE:
     case IPC_JAIL_PUBLISHED:
         proxy_role_forward(r->proxy, m);
@@ -288,12 +305,14 @@ enum ending { ENDING_STOPPED, ENDING_ORPHANED };
 static enum ending serve(struct role_state *r)
 {
     for (;;) {
-        struct pollfd polled[2] = {{r->ipc->fd, POLLIN, 0}, {r->drained, POLLIN, 0}};
-        int n = poll(polled, 2, timeout_ms(r));
+        struct pollfd polled[] = {{r->ipc->fd, POLLIN, 0}, {r->drained, POLLIN, 0}, {r->left, POLLIN, 0}};
+        int n = poll(polled, ARRAY_LEN(polled), timeout_ms(r));
         if (n < 0 && errno != EINTR)
             return ENDING_ORPHANED;
         if (r->stop_at && (n == 0 || (n > 0 && polled[1].revents)))
             return ENDING_STOPPED;
+        if (n > 0 && polled[2].revents)
+            guests_left(r);
         if (n <= 0 || !polled[0].revents)
             continue;
         struct ipc_message m;
@@ -315,6 +334,7 @@ static void finish(struct role_state *r, enum ending ending)
     struct ipc_stopped end = {0};
     audit_head(r->log, &end.seq, end.hash);
     audit_close(r->log);
+    proxy_policies_clear(&r->policies);
     if (ending == ENDING_STOPPED &&
         ipc_send(r->ipc, IPC_STOPPED, slice_of((const char *)&end, sizeof end), NULL, 0, NULL) < 0)
         log_warn("the supervisor does not listen");
@@ -324,7 +344,8 @@ int proxy_role(struct ipc *ipc)
 {
     static struct role_state r;
     struct err e = {0};
-    r = (struct role_state){.ipc = ipc, .drained = -1};
+    r = (struct role_state){.ipc = ipc, .drained = -1, .left = -1};
+    proxy_policies_init(&r.policies);
     if (start(&r, &e) < 0)
         return role_fail(ipc, &e);
     enum ending ending = serve(&r);

@@ -5,11 +5,12 @@
 
 #include <stdio.h>
 
-static int take_sockets(const struct ipc_jail *jail, unsigned workers, struct ipc_message *m,
+static int take_sockets(const struct ipc_jail *jail, unsigned workers, struct ipc_message *m, size_t first,
                         struct proxy_jail *ret)
 {
-    size_t next = 0;
-    if (jail->present >> JAIL_SOCKETS || m->fd_count != (size_t)__builtin_popcount(jail->present) + workers)
+    size_t next = first;
+    if (jail->present >> JAIL_SOCKETS ||
+        m->fd_count != first + (size_t)__builtin_popcount(jail->present) + workers)
         return -1;
     for (size_t i = 0; i < JAIL_SOCKETS; i++)
         ret->fds[i] = jail->present & 1u << i ? m->fds[next++] : -1;
@@ -17,17 +18,25 @@ static int take_sockets(const struct ipc_jail *jail, unsigned workers, struct ip
     return 0;
 }
 
-static int add(struct proxy *p, unsigned workers, struct ipc_message *m, struct ipc_jail *jail, struct err *e)
+int proxy_role_serve_jail(struct proxy *p, unsigned workers, const struct ipc_jail *jail, bool guest,
+                          struct ipc_message *m, size_t first, struct err *e)
 {
-    struct proxy_jail from;
-    if (ipc_payload(m, jail, sizeof *jail) < 0 || take_sockets(jail, workers, m, &from) < 0)
+    struct proxy_jail from = {.guest = guest};
+    if (take_sockets(jail, workers, m, first, &from) < 0)
         return err_set(e, "malformed message");
-    jail->task[sizeof jail->task - 1] = '\0';
     from.id = jail->id;
     from.ipv6 = jail->ipv6 != 0;
     from.task = slice_str(jail->task);
     m->fd_count = 0; /* taken over */
     return proxy_add_jail(p, &from, e);
+}
+
+static int add(struct proxy *p, unsigned workers, struct ipc_message *m, struct ipc_jail *jail, struct err *e)
+{
+    if (ipc_payload(m, jail, sizeof *jail) < 0)
+        return err_set(e, "malformed message");
+    jail->task[sizeof jail->task - 1] = '\0';
+    return proxy_role_serve_jail(p, workers, jail, false, m, 0, e);
 }
 
 void proxy_role_add_jail(struct proxy *p, unsigned workers, struct ipc *ipc, struct ipc_message *m)

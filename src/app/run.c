@@ -1,18 +1,15 @@
 #include "app/run.h"
 
 #include "app/folders.h"
-#include "app/jailnet.h"
-#include "app/run_config.h"
 #include "app/run_findings.h"
 #include "app/run_kept.h"
 #include "app/run_plan.h"
 #include "app/run_publish.h"
+#include "app/run_server.h"
 #include "app/run_session.h"
-#include "app/run_summary.h"
 #include "app/runs.h"
 #include "app/state.h"
 #include "app/supervisor.h"
-#include "base/io.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -24,17 +21,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CONFIG_BYTES = 64 << 10, UNSEEN_BYTES = 4 << 10 };
-#define CONFIG_NAME "exeat run"
+enum { UNSEEN_BYTES = 4 << 10 };
 
 struct run {
     const struct run_options *o;
     struct loop *loop;
     struct run_plan plan;
-    struct supervisor *supervisor;
+    struct run_server *server;
     struct jail jail;
-    unsigned jail_id;
-    bool jail_added, mounts_made;
+    bool mounts_made;
     bool served; /* the proxy does, or did */
     struct run_session session;
     struct run_publish publish;
@@ -42,12 +37,10 @@ struct run {
     char walls[RUN_WALLS_TEXT_BYTES];                               /* for the start record */
     char state[STATE_PATH_BYTES], log[PATH_MAX], private[PATH_MAX]; /* private: gone at the end */
     int lock;                                                       /* of private: says that this run lives */
-    struct buf config;
-    struct files_given *given;
     uint32_t fail; /* test builds: 1 + the step that is to fail */
     unsigned findings;
     bool started; /* the command has */
-    bool ended;   /* the supervisor has */
+    bool ended;   /* the server has */
     int status;
 };
 
@@ -108,88 +101,47 @@ static int make_places(struct run *r, struct err *e)
     return folders_make(audit, e) < 0 ? -1 : runs_claim(audit, r->id, &r->lock, e);
 }
 
-static int write_config(struct run *r, struct err *e)
+static void on_lost(void *arg, const char *why)
 {
-    AUTO_BUF given = BUF_INIT(CONFIG_BYTES);
-    struct run_config c = {
-        .state = r->state,
-        .audit_file = r->log,
-        .task = r->o->task ? r->o->task : policy_task(r->o->policy),
-        .policy = r->o->policy_name,
-        .mode = r->o->mode,
-    };
-    struct problems problems = {
-        .file = r->o->config ? r->o->config : CONFIG_NAME, .report = print_problem, .report_arg = r};
-    if (r->o->config && io_read_file(r->o->config, &given, e) < 0)
-        return -1;
-    c.given = buf_slice(&given);
-    r->config = BUF_INIT(2 * CONFIG_BYTES);
-    return run_config_write(&c, &problems, &r->config) < 0
-               ? err_set(e, "%s: not a configuration for a run", problems.file)
-               : 0;
+    struct run *r = arg;
+    run_session_cut(&r->session, why);
 }
 
-static int make_config(struct run *r, struct err *e)
-{
-    const struct run_options *o = r->o;
-    r->given = calloc(o->policy_file_count + 2, sizeof *r->given);
-    if (!r->given)
-        return err_set(e, "no memory");
-    if (write_config(r, e) < 0)
-        return -1;
-    r->given[0] = (struct files_given){o->config ? o->config : CONFIG_NAME, buf_slice(&r->config)};
-    r->given[1] = (struct files_given){o->policy_name, SLICE("")};
-    for (size_t i = 0; i < o->policy_file_count; i++)
-        r->given[i + 1] = o->policy_files[i];
-    return 0;
-}
-
-static void on_supervisor_end(void *arg, enum supervisor_end end)
+static void on_server_end(void *arg)
 {
     struct run *r = arg;
     r->ended = true;
-    if (end == SUPERVISOR_PROXY_LOST)
-        run_session_cut(&r->session, "the proxy has died");
     loop_stop(r->loop);
 }
 
-static void on_keeper_end(void *arg)
-{
-    struct run *r = arg;
-    run_session_cut(&r->session, "the keeper has died");
-}
-
-static int start_supervisor(struct run *r, struct err *e)
+static int start_server(struct run *r, struct err *e)
 {
     const struct run_walls_facts facts = run_plan_facts(&r->plan);
     run_walls_text(&facts, r->walls);
-    const struct supervisor_options options = {
-        .files = {.config = r->given[0].path,
-                  .given = r->given,
-                  .given_count = r->o->policy_file_count ? r->o->policy_file_count + 1 : 2,
-                  .report = print_problem,
-                  .arg = r},
-        .run = r->id,
-        .ephemeral_ca = true,
+    const struct run_serving with = {
+        .loop = r->loop,
+        .o = r->o,
+        .id = r->id,
+        .state = r->state,
+        .log = r->log,
+        .private = r->private,
         .note = r->walls,
-        .project = r->o->project,
-        .trust_dir = r->private,
-        .ended = on_supervisor_end,
-        .keeper_lost = on_keeper_end,
+        .report = print_problem,
+        .lost = on_lost,
+        .ended = on_server_end,
         .arg = r,
     };
     if (jail_test_failure(r->fail, JAIL_STEP_serve, e) < 0)
         return jail_step_failed(JAIL_STEP_serve, e);
-    return supervisor_start(r->loop, &options, &r->supervisor, e);
+    return r->o->daemon ? run_guest_start(&with, &r->server, e) : run_own_start(&with, &r->server, e);
 }
 
 /* What a run that was killed left on the host goes first: it would look like a part of the project. */
 static int plan_mounts(struct run *r, struct err *e)
 {
-    const struct config *c = supervisor_load(r->supervisor)->config;
-    const struct run_places places = {
-        .state = c->state, .log = c->audit.file, .run = r->private, .trust = supervisor_trust(r->supervisor)};
-    mounts_sweep(c->state);
+    const struct run_server *s = r->server;
+    const struct run_places places = {.state = s->state, .log = s->log, .run = r->private, .trust = s->trust};
+    mounts_sweep(s->state);
     if (jail_test_failure(r->fail, JAIL_STEP_plan, e) < 0 || run_plan_mounts(&r->plan, &places, e) < 0 ||
         mounts_prepare(r->plan.mounts, e) < 0)
         return jail_step_failed(JAIL_STEP_plan, e);
@@ -211,14 +163,13 @@ static int check_standard(struct err *e)
 
 static int await_proxy(struct run *r, struct err *e)
 {
-    r->served = supervisor_serve(r->supervisor, e) == 0;
+    r->served = r->server->kind->await(r->server, e) == 0;
     return r->served ? 0 : -1;
 }
 
 /* Only now the proxy has to be ready: it got so while the jail was begun. */
 static int add_to_proxy(struct run *r, struct network *n, struct err *e)
 {
-    const char *task = supervisor_load(r->supervisor)->config->tasks[0].name;
     if (await_proxy(r, e) < 0) {
         network_close(n);
         return -1;
@@ -227,12 +178,8 @@ static int add_to_proxy(struct run *r, struct network *n, struct err *e)
         network_close(n);
         return jail_step_failed(JAIL_STEP_capture, e);
     }
-    if (supervisor_add_jail(r->supervisor, task, n, &r->jail_id, e) < 0)
-        return jail_step_failed(JAIL_STEP_capture, e);
-    r->jail_added = true;
-    const struct policy_jail *jail = r->plan.jail;
-    if (supervisor_add_services(r->supervisor, r->jail_id, jail->services, jail->service_count, e) < 0)
-        return jail_step_failed(JAIL_STEP_capture, e);
+    if (r->server->kind->add(r->server, n, r->plan.jail, e) < 0)
+        return r->o->daemon ? -1 : jail_step_failed(JAIL_STEP_capture, e);
     return 0;
 }
 
@@ -248,11 +195,9 @@ static void on_jail_end(void *arg, int status)
     struct run *r = arg;
     r->status = status < 0 ? RUN_FAILED : status;
     run_publish_close(&r->publish);
-    if (r->jail_added)
-        supervisor_remove_jail(r->supervisor, r->jail_id);
-    r->jail_added = false;
+    r->server->kind->remove(r->server);
     if (!r->ended)
-        supervisor_stop(r->supervisor, false);
+        r->server->kind->stop(r->server, false);
 }
 
 /* 0: the command runs; else what to exit with. */
@@ -270,7 +215,7 @@ static int start_jail(struct run *r, struct err *e)
     int why = run_session_start(&r->session, r->loop, &r->jail, r->plan.mounts, on_jail_end, r, e);
     if (why == 0) {
         r->session.sockets = on_sockets;
-        run_publish_serve(&r->publish, r->supervisor, r->jail_id, r->jail.control);
+        r->server->kind->publish(r->server, &r->publish, r->jail.control);
     }
     if (why <= 0)
         return why == 0 ? 0 : RUN_FAILED;
@@ -295,7 +240,7 @@ static void say_what_holds(const struct run *r)
         log_warn(
             "--as-root: the command is root outside too, so this jail is weaker: only mounts and the filter of "
             "system calls are between it and what root may do");
-    if (policy_mode(supervisor_load(r->supervisor)->policies[0]) == POLICY_MONITOR)
+    if (r->server->monitor)
         log_info("mode monitor: what the policy does not allow leaves all the same, and is recorded");
     run_publish_tell(r->plan.jail);
     say_unseen_programs(r);
@@ -326,11 +271,10 @@ static void say_summary(const struct run *r)
 {
     struct run_summary s;
     struct err e;
-    char reasons[1000], hash[65];
-    uint64_t seq;
-    const char *log = supervisor_load(r->supervisor)->config->audit.file;
-    if (run_summary_read(log, r->id, &s, &e) < 0) {
-        log_error("the log cannot be read: %s", e.text);
+    struct run_head head;
+    char reasons[1000];
+    if (r->server->kind->summary(r->server, &s, &head, &e) < 0) {
+        log_error("there is no summary: %s", e.text);
         return;
     }
     run_summary_reasons(&s, reasons, sizeof reasons);
@@ -344,14 +288,12 @@ static void say_summary(const struct run *r)
     if (s.unanswered)
         log_info("nothing listened for %" PRIu64 " of them, the last to %s: does that program run?", s.unanswered,
                  s.unanswered_url);
-    supervisor_head(r->supervisor, &seq, hash);
-    log_info("log %s, last record %" PRIu64 ":%s, seals by key %s", log, seq, hash,
-             supervisor_seal_key(r->supervisor));
+    log_info("log %s, last record %" PRIu64 ":%s, seals by key %s", head.log, head.seq, head.hash, head.seal_key);
 }
 
 static void remove_trust(const struct run *r)
 {
-    const struct trustfiles *trust = r->supervisor ? supervisor_trust(r->supervisor) : NULL;
+    const struct trustfiles *trust = r->server ? r->server->trust : NULL;
     if (!trust)
         return;
     unlink(trust->ca);
@@ -362,7 +304,7 @@ static void remove_trust(const struct run *r)
 /* Returns what to exit with where the command has not started. */
 static int start(struct run *r, struct err *e)
 {
-    if (make_places(r, e) < 0 || make_config(r, e) < 0 || start_supervisor(r, e) < 0 || plan_mounts(r, e) < 0)
+    if (make_places(r, e) < 0 || start_server(r, e) < 0 || plan_mounts(r, e) < 0)
         return RUN_FAILED;
     if (!r->o->quiet)
         say_what_holds(r);
@@ -375,12 +317,12 @@ static void wind_up(struct run *r)
     run_session_stop(&r->session);
     run_publish_close(&r->publish);
     jail_kill(&r->jail);
-    if (!r->supervisor || r->ended || (!r->served && await_proxy(r, NULL) < 0))
+    if (!r->server || r->ended || (!r->served && await_proxy(r, NULL) < 0))
         return;
-    if (r->jail_added)
-        supervisor_remove_jail(r->supervisor, r->jail_id);
-    supervisor_stop(r->supervisor, true);
-    loop_run(r->loop);
+    r->server->kind->remove(r->server);
+    r->server->kind->stop(r->server, true);
+    if (!r->ended)
+        loop_run(r->loop);
 }
 
 static int run(struct run *r)
@@ -435,13 +377,12 @@ int run_command(const struct run_options *o)
     jail_kill(&r.jail);
     look_at_files(&r);
     remove_trust(&r);
-    supervisor_free(r.supervisor);
+    if (r.server)
+        r.server->kind->free(r.server);
     if (r.private[0])
         rmdir(r.private); /* after all that lay in it */
     fd_auto_close(&r.lock);
     run_plan_clear(&r.plan);
-    free(r.given);
-    buf_free(&r.config);
     loop_free(r.loop);
     return status;
 }

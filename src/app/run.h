@@ -15,6 +15,7 @@ struct run_options {
     size_t policy_file_count;
     const struct policy *policy;       /* the same, compiled */
     const char *config;                /* path of --config, absolute; NULL: none */
+    const char *daemon;                /* socket of --daemon; NULL: the run has a proxy of its own */
     const char *task;                  /* NULL: the policy's */
     const char *mode;                  /* NULL: the policy's */
     const char *const *rw, *const *ro; /* absolute; each ends with NULL */
@@ -22,6 +23,12 @@ struct run_options {
     bool quiet;     /* no summary */
     char **command; /* ends with NULL */
 };
+
+/* The task's name: as given, or the policy's. */
+static inline const char *run_task(const struct run_options *o)
+{
+    return o->task ? o->task : policy_task(o->policy);
+}
 
 /* Returns the exit status: the command's own, 128 + n for a signal, or one of the above. */
 int run_command(const struct run_options *o);

@@ -179,6 +179,7 @@ int supervisor_start(struct loop *loop, const struct supervisor_options *o, stru
     s->files = o->files;
     s->loop = loop;
     list_init(&s->jails);
+    list_init(&s->jails_asked);
     s->audit_dir = s->inflight = s->orders_lock = -1;
     if (start(s, e) < 0)
         return -1;
@@ -213,13 +214,6 @@ void supervisor_free(struct supervisor *s)
 
 /* --- events --- */
 
-static void jail_answered(struct supervisor *s, const struct ipc_message *m)
-{
-    s->jail_answer.awaited = false;
-    s->jail_answer.ready = m->type == IPC_JAIL_READY;
-    ipc_text(m, s->jail_answer.why, sizeof s->jail_answer.why);
-}
-
 bool supervisor_read(struct supervisor *s, int timeout_ms)
 {
     struct ipc_message m;
@@ -240,8 +234,8 @@ bool supervisor_read(struct supervisor *s, int timeout_ms)
     }
     if (m.type == IPC_STOPPED)
         s->stopped_said = ipc_payload(&m, &s->head, sizeof s->head) == 0;
-    else if (m.type == IPC_JAIL_READY || m.type == IPC_JAIL_REFUSED)
-        jail_answered(s, &m);
+    else if (m.type == IPC_JAIL_READY || m.type == IPC_JAIL_REFUSED || m.type == IPC_GUEST_LEFT)
+        supervisor_jail_answered(s, &m);
     else
         supervisor_reloaded(s, &m);
     s->head.hash[sizeof s->head.hash - 1] = '\0';

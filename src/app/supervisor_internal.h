@@ -3,6 +3,7 @@
 #include "app/budget_store.h"
 #include "app/file_watch.h"
 #include "app/ipc.h"
+#include "app/jailnet.h"
 #include "app/reload_socket.h"
 #include "app/role.h"
 #include "app/seal_keys.h"
@@ -11,7 +12,13 @@
 
 enum { KEEPER_SOCKETS_MAX = IPC_WORKERS_MAX + 1, CA_PEM_BYTES = 64 << 10 };
 
-/* What the proxy said of the last jail that it was given. */
+/* What the proxy was asked to take: it answers in this order. */
+struct jail_asked {
+    struct list node; /* of supervisor->jails_asked */
+    unsigned id;
+    bool guest; /* the answer goes to supervisor->guests; else it is awaited in jail_answer */
+};
+
 struct jail_answer {
     bool awaited, ready;
     char why[900];
@@ -47,8 +54,10 @@ struct supervisor {
     struct loop_io proxy_io;
     bool watching, stopping, stopped_said;
     struct list jails; /* struct jailnet (jailnet.c) */
+    struct list jails_asked; /* struct jail_asked */
     unsigned jails_so_far;
     struct jail_answer jail_answer;
+    struct guest_calls guests;
     struct ipc_stopped head;
 };
 
@@ -79,5 +88,7 @@ void supervisor_hear_no_more(struct supervisor *s);
 void supervisor_reloaded(struct supervisor *s, const struct ipc_message *m);
 /* jailnet.c */
 void supervisor_free_jails(struct supervisor *s);
+/* JAIL_READY, JAIL_REFUSED, GUEST_LEFT. */
+void supervisor_jail_answered(struct supervisor *s, const struct ipc_message *m);
 /* A dead proxy's open requests become records. */
 void supervisor_recover(struct supervisor *s, int status);

@@ -46,6 +46,11 @@ static bool same_listen(const struct config *a, const struct config *b)
     return same;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static bool same_audit(const struct config *a, const struct config *b)
 {
     return strcmp(a->audit.file, b->audit.file) == 0 && a->audit.rotate == b->audit.rotate &&
@@ -64,6 +69,8 @@ static void compare(struct supervisor *s, const struct config *old, const struct
     warn_of_restart(s, "workers", old->workers == new->workers);
     warn_of_restart(s, "state", strcmp(old->state, new->state) == 0);
     warn_of_restart(s, "audit", same_audit(old, new));
+    warn_of_restart(s, "control", same_text(old->control.socket, new->control.socket) &&
+                                      same_text(old->control.group, new->control.group));
     warn_of_restart(s, "ca", strcmp(old->ca.cert, new->ca.cert) == 0 && strcmp(old->ca.key, new->ca.key) == 0);
 }
 

@@ -14,6 +14,8 @@
 #include "base/seal.h"
 #include "policy/policy.h"
 
+struct audit_tally;
+
 enum audit_kind {
 #define KIND(constant, id, exchange) AUDIT_##constant,
 #include "audit/kinds.def"
@@ -47,6 +49,7 @@ struct audit_event {
     const char *detail;  /* `detail`: what went wrong, in words; untrusted */
     const char *outcome; /* `outcome`: "interrupted", "aborted", NULL */
     const struct seal *seal; /* of a `seal` record; chain is the record's `run` */
+    struct audit_tally *tally; /* counts this one too (audit/tally.h); NULL: nobody counts */
 };
 
 struct audit_log;

@@ -26,6 +26,8 @@ noinst_LIBRARIES += %D%/libaudit.a
 	%D%/secret_params.def \
 	%D%/tail.c \
 	%D%/tail.h \
+	%D%/tally.c \
+	%D%/tally.h \
 	%D%/upkeep.c \
 	%D%/verify.c \
 	%D%/verify.h \

@@ -1,5 +1,6 @@
 /* The log as others see it: opened, closed, and a port for each worker. */
 #include "audit/log.h"
+#include "audit/tally.h"
 #include "base/caps.h"
 
 #include <signal.h>
@@ -233,6 +234,8 @@ int audit_queue(struct audit_port *p, const struct audit_event *ev, struct audit
         return -1;
     if (ticket)
         list_insert(&p->filling->tickets, &ticket->node);
+    if (ev->tally)
+        audit_tally_add(ev->tally, ev);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,4 +106,13 @@ int io_replace_file(const char *path, struct slice content, unsigned mode, struc
 int io_place_file(const char *path, struct slice content, unsigned mode, struct err *e)
 {
     return replace(path, content, mode, false, e);
+}
+
+void io_raise_descriptors(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &l);
+    }
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct options {
-    const char *policy, *task, *mode, *config;
+    const char *policy, *task, *mode, *config, *daemon;
     struct option_list rw, ro;
     bool as_root, dry_run, json, quiet;
 };
@@ -29,7 +29,8 @@ static const struct option_row rows[] = {
     OPTION_FLAG(struct options, quiet, "quiet", "no summary at the end"),
     OPTION_TEXT(struct options, config, "config", "FILE",
                 "settings of the run's proxy: audit, limits, state, timeouts, upstream, workers"),
-    OPTION_LATER("daemon", "SOCKET", "use the running proxy"),
+    OPTION_TEXT(struct options, daemon, "daemon", "SOCKET",
+                "use the running `exeat proxy` that has `control: SOCKET`, instead of a proxy of the run's own"),
 };
 
 static const struct option_usage usage = {
@@ -102,6 +103,7 @@ static int start(const struct options *o, const char *config, const struct folde
             .policy_file_count = found.file_count,
             .policy = policy,
             .config = config,
+            .daemon = o->daemon,
             .task = o->task,
             .mode = o->mode,
             .rw = (const char *const *)rw->at,
@@ -145,6 +147,8 @@ static int check_options(const struct options *o)
         return options_wrong("run", "--mode is enforce or monitor, not `%s`", o->mode);
     if (o->task && !config_task_name_ok(slice_str(o->task)))
         return options_wrong("run", "--task: a name has 1 to 63 letters, digits, dots, dashes and underscores");
+    if (o->config && o->daemon)
+        return options_wrong("run", "--config is for a proxy of the run's own: it does not go with --daemon");
     if (o->json && !o->dry_run)
         return options_wrong("run", "--json prints the plan: it goes with --dry-run");
     return 0;

@@ -62,8 +62,7 @@ static int name_authority(struct conn *c, const struct fetch_address *to)
 static void record(struct conn *c, const char *verdict, enum reason reason, const struct verdict *v,
                    const char *detail)
 {
-    struct task_state *s = task_table_get(c->worker->tasks, slice_str(c->jail->task));
-    if (!task_may_note(s, clock_mono_ns()))
+    if (!task_may_note(c->jail->state, clock_mono_ns()))
         return;
     AUTO_BUF url = BUF_INIT(CAP_HOST_BYTES + 32);
     if (c->authority.host.len &&
@@ -81,6 +80,7 @@ static void record(struct conn *c, const char *verdict, enum reason reason, cons
         .ns = -1,
         .client_address = c->peer_text,
         .detail = detail,
+        .tally = &c->jail->tally,
     };
     client_note(c->client, &ev);
     if (audit_queue(c->worker->audit, &ev, NULL) == 0)
@@ -113,11 +113,7 @@ static void judge(struct conn *c, struct verdict *ret)
 static int join_task(struct conn *c)
 {
     struct worker *w = c->worker;
-    struct task_state *state = task_table_get(w->tasks, slice_str(c->jail->task));
-    if (!state) {
-        refuse(c, REASON_OVERLOADED, NULL);
-        return -1;
-    }
+    struct task_state *state = c->jail->state;
     if (!task_connection_begin(state, snapshot_limits(w->snapshot)->connections_per_task)) {
         refuse(c, REASON_TOO_MANY_CONNECTIONS, NULL);
         return -1;

@@ -21,7 +21,7 @@ struct rule_charges {
 
 struct task_charges {
     struct budgets *budgets;
-    struct pot requests, upload, heads;
+    struct pot requests, upload, heads, owner_requests, owner_upload;
     int64_t idle_ns;
     size_t mask;
     struct rule_charges **rules; /* by address, of those that limit anything */
@@ -108,25 +108,37 @@ static int add_rules(struct arena *arena, struct task_charges *t, const char *ta
     return 0;
 }
 
-int charges_new(struct arena *arena, struct budgets *budgets, const char *task, const struct policy *policy,
-                const struct proxy_limits *limits, struct task_charges **ret, struct err *e)
+/* What a new name for the next task would otherwise refill. */
+static int add_owner(struct task_charges *t, const struct charge_options *o, struct err *e)
+{
+    const struct policy_limits *l = o->owner_ceiling;
+    if (!o->owner)
+        return 0;
+    if (make_pot(o->owner_budgets, o->owner, "requests", "", "", limits_of(l->requests), &t->owner_requests,
+                 e) < 0)
+        return -1;
+    return make_pot(o->owner_budgets, o->owner, "upload", "", "", limits_of(l->upload), &t->owner_upload, e);
+}
+
+int charges_new(struct arena *arena, const struct charge_options *o, struct task_charges **ret, struct err *e)
 {
     struct task_charges *t = arena_new(arena, struct task_charges);
+    const char *task = o->task;
     if (!t)
         return err_set(e, "task `%s`: no memory for its limits", task);
     /* The configuration is a ceiling: the smaller of both counts. */
-    struct policy_limits both = *policy_limits(policy);
+    struct policy_limits both = *policy_limits(o->policy);
     struct budget_limits heads = BUDGET_NO_LIMITS;
-    const char *file = policy_file(policy);
-    limits_narrow(&both, &limits->task);
-    if (limits->task_heads)
-        heads.most[BUDGET_LIFE] = limits->task_heads;
-    t->budgets = budgets;
+    const char *file = policy_file(o->policy);
+    limits_narrow(&both, o->ceiling);
+    if (o->heads)
+        heads.most[BUDGET_LIFE] = o->heads;
+    t->budgets = o->budgets;
     t->idle_ns = both.idle_ns;
-    if (make_pot(budgets, task, "requests", file, "", limits_of(both.requests), &t->requests, e) < 0 ||
-        make_pot(budgets, task, "upload", file, "", limits_of(both.upload), &t->upload, e) < 0 ||
-        make_pot(budgets, task, "heads", file, "", heads, &t->heads, e) < 0 ||
-        add_rules(arena, t, task, policy, e) < 0)
+    if (make_pot(t->budgets, task, "requests", file, "", limits_of(both.requests), &t->requests, e) < 0 ||
+        make_pot(t->budgets, task, "upload", file, "", limits_of(both.upload), &t->upload, e) < 0 ||
+        make_pot(t->budgets, task, "heads", file, "", heads, &t->heads, e) < 0 ||
+        add_rules(arena, t, task, o->policy, e) < 0 || add_owner(t, o, e) < 0)
         return -1;
     *ret = t;
     return 0;
@@ -161,6 +173,7 @@ static int refuse(struct exchange *x, enum reason reason, const struct pot *pot,
 static const char *const upload_details[CHARGE_KINDS] = {
     [CHARGE_RULE] = "`limits.upload` of the rule is spent",
     [CHARGE_TASK] = "`limits.upload` of the task is spent",
+    [CHARGE_OWNER] = "what the operator lets this user's tasks upload is spent",
     [CHARGE_HEADS] = "what a task may send in heads, where nothing limits uploads, is spent",
 };
 
@@ -169,6 +182,7 @@ static int take_request(struct exchange *x, const struct pot pots[CHARGE_HEADS],
     static const char *const details[] = {
         [CHARGE_RULE] = "`limits.requests` of the rule are spent",
         [CHARGE_TASK] = "`limits.requests` of the task are spent",
+        [CHARGE_OWNER] = "the requests that the operator lets this user's tasks make are spent",
     };
     struct charge *c = &x->charge;
     for (int i = 0; i < CHARGE_HEADS; i++) {
@@ -190,7 +204,8 @@ static int take_upload(struct exchange *x, enum charge_kind kind, int64_t now, u
 
 static bool counts_uploads(const struct charge *c)
 {
-    return c->uploads[CHARGE_RULE].counter || c->uploads[CHARGE_TASK].counter;
+    return c->uploads[CHARGE_RULE].counter || c->uploads[CHARGE_TASK].counter ||
+           c->uploads[CHARGE_OWNER].counter;
 }
 
 static void use_pot(struct charge *c, enum charge_kind kind, const struct pot *pot)
@@ -205,15 +220,17 @@ static int take_all(struct exchange *x, const struct task_charges *t, const stru
     static const struct pot none;
     struct charge *c = &x->charge;
     int64_t now = budgets_now(c->budgets, clock_mono_ns());
-    const struct pot requests[CHARGE_HEADS] = {r ? r->requests : none, t->requests};
+    const struct pot requests[CHARGE_HEADS] = {r ? r->requests : none, t->requests, t->owner_requests};
     uint64_t known = x->facts.body_size > 0 ? (uint64_t)x->facts.body_size : 0;
     use_pot(c, CHARGE_RULE, r ? &r->upload : &none);
     use_pot(c, CHARGE_TASK, &t->upload);
+    use_pot(c, CHARGE_OWNER, &t->owner_upload);
     use_pot(c, CHARGE_HEADS, counts_uploads(c) ? &none : &t->heads);
     c->head = buf_len(&x->up_out);
     c->covered = c->head + known;
     return take_request(x, requests, now) < 0 || take_upload(x, CHARGE_RULE, now, c->covered) < 0 ||
                    take_upload(x, CHARGE_TASK, now, c->covered) < 0 ||
+                   take_upload(x, CHARGE_OWNER, now, c->covered) < 0 ||
                    take_upload(x, CHARGE_HEADS, now, c->head) < 0
                ? -1
                : 0;
@@ -238,8 +255,9 @@ int charge_cover(struct exchange *x, uint64_t upcoming)
         return 0;
     int64_t now = budgets_now(c->budgets, clock_mono_ns());
     uint64_t more = x->sent + upcoming - c->covered;
-    if (take_upload(x, CHARGE_RULE, now, more) < 0 || take_upload(x, CHARGE_TASK, now, more) < 0)
-        return -1;
+    for (enum charge_kind kind = CHARGE_RULE; kind < CHARGE_HEADS; kind++)
+        if (take_upload(x, kind, now, more) < 0)
+            return -1;
     c->covered += more;
     return 0;
 }
@@ -282,5 +300,6 @@ bool charge_again(struct exchange *x, const struct task_charges *t, const struct
         c->covered = x->sent + buf_len(&x->up_out);
     c->budgets = t->budgets;
     c->idle_ns = shorter(r ? r->idle_ns : 0, t->idle_ns);
-    return switch_pot(c, CHARGE_RULE, r ? &r->upload : &none) && switch_pot(c, CHARGE_TASK, &t->upload);
+    return switch_pot(c, CHARGE_RULE, r ? &r->upload : &none) && switch_pot(c, CHARGE_TASK, &t->upload) &&
+           switch_pot(c, CHARGE_OWNER, &t->owner_upload);
 }

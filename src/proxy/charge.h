@@ -11,15 +11,24 @@
 #include "policy/policy.h"
 
 struct exchange;
-struct proxy_limits;
 struct task_charges;
 
+struct charge_options {
+    struct budgets *budgets;
+    const char *task;
+    const struct policy *policy;
+    const struct policy_limits *ceiling; /* the smaller of it and the policy's own counts */
+    uint64_t heads; /* bytes of heads for its life, where nothing limits uploads; 0: any number */
+    /* All tasks of one owner together; owner NULL: it has none.  Both budgets have one clock. */
+    const char *owner;
+    struct budgets *owner_budgets;
+    const struct policy_limits *owner_ceiling;
+};
 /* In the arena of a snapshot.  Errors: no memory, or more limited rules than there are counters. */
-MUST_USE int charges_new(struct arena *arena, struct budgets *budgets, const char *task,
-                         const struct policy *policy, const struct proxy_limits *limits,
-                         struct task_charges **ret, struct err *e);
+MUST_USE int charges_new(struct arena *arena, const struct charge_options *o, struct task_charges **ret,
+                         struct err *e);
 
-enum charge_kind { CHARGE_RULE, CHARGE_TASK, CHARGE_HEADS, CHARGE_KINDS };
+enum charge_kind { CHARGE_RULE, CHARGE_TASK, CHARGE_OWNER, CHARGE_HEADS, CHARGE_KINDS };
 
 /* Of one exchange; zeros: nothing is counted. */
 struct charge {

@@ -13,6 +13,7 @@
 enum {
     DATAGRAMS_A_TURN = 16,
     TCP_CLIENTS = 64,
+    IN_VAIN_MAX = 1000,
     TCP_IN = 2 + DNS_MESSAGE_BYTES,
     TCP_OUT = 8 << 10,
     TCP_IDLE_NS = 10000000000ll,
@@ -25,6 +26,7 @@ struct dns_server {
     struct loop_io udp[2], tcp[2];
     struct list clients;
     unsigned client_count;
+    unsigned in_vain; /* times that UDP woke us for nothing, in a row */
 };
 
 struct tcp_client {
@@ -42,7 +44,7 @@ struct tcp_client {
 static void note(struct dns_server *s, struct slice name, const char *verdict, const char *detail)
 {
     char text[CAP_HOST_BYTES + 8] = "dns:"; /* RFC 4501 */
-    if (!task_may_note(task_table_get(s->worker->tasks, slice_str(s->jail->task)), clock_mono_ns()))
+    if (!task_may_note(s->jail->state, clock_mono_ns()))
         return;
     memcpy(text + 4, name.ptr, name.len);
     const struct audit_event ev = {
@@ -206,11 +208,16 @@ static bool serve_datagram(struct dns_server *s, int fd)
     return true;
 }
 
+/* Whoever else holds a guest's socket can read what we were woken for, or shut it down so that it always
+ * wakes us: for nothing, over and over, at the cost of the other tasks. */
 static void serve_udp(struct dns_server *s, enum jail_socket which)
 {
-    for (unsigned i = 0; i < DATAGRAMS_A_TURN; i++)
-        if (!serve_datagram(s, s->jail->fds[which]))
-            break;
+    unsigned served = 0;
+    while (served < DATAGRAMS_A_TURN && serve_datagram(s, s->jail->fds[which]))
+        served++;
+    s->in_vain = served ? 0 : s->in_vain + 1;
+    if (s->jail->guest && s->in_vain > IN_VAIN_MAX)
+        loop_io_want(&s->udp[which - JAIL_DNS_UDP4], 0);
 }
 
 static void udp4_ready(struct loop_io *io, int events UNUSED)
@@ -227,7 +234,7 @@ static void udp6_ready(struct loop_io *io, int events UNUSED)
 
 static void accept_more(struct dns_server *s)
 {
-    for (size_t i = 0; i < ARRAY_LEN(s->tcp); i++)
+    for (size_t i = 0; i < ARRAY_LEN(s->tcp) && !s->jail->guest; i++)
         if (s->jail->fds[JAIL_DNS_TCP4 + i] >= 0)
             loop_io_want(&s->tcp[i], s->client_count < TCP_CLIENTS ? LOOP_READ : 0);
 }
@@ -321,14 +328,15 @@ static void tcp_idle(struct loop_deadline *d)
     accept_more(s);
 }
 
-static void accept_client(struct dns_server *s, enum jail_socket which)
+static void serve_client(struct dns_server *s, int fd)
 {
-    AUTO_FD int fd = accept4(s->jail->fds[which], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    struct tcp_client *c = fd < 0 ? NULL : calloc(1, sizeof *c);
-    if (!c)
+    struct tcp_client *c = calloc(1, sizeof *c);
+    if (!c) {
+        close(fd);
         return;
+    }
     c->server = s;
-    c->fd = TAKE_FD(fd);
+    c->fd = fd;
     c->in = BUF_INIT(TCP_IN);
     c->out = BUF_INIT(TCP_OUT);
     list_insert(&s->clients, &c->node);
@@ -338,6 +346,21 @@ static void accept_client(struct dns_server *s, enum jail_socket which)
     loop_deadline_after(&c->idle, TCP_IDLE_NS);
     loop_io_want(&c->io, LOOP_READ);
     accept_more(s);
+}
+
+static void accept_client(struct dns_server *s, enum jail_socket which)
+{
+    int fd = accept4(s->jail->fds[which], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        serve_client(s, fd);
+}
+
+void dns_server_take(struct dns_server *s, int fd)
+{
+    if (s && s->client_count < TCP_CLIENTS)
+        serve_client(s, fd);
+    else
+        close(fd);
 }
 
 static void tcp4_ready(struct loop_io *io, int events UNUSED)
@@ -358,7 +381,8 @@ static void watch(struct dns_server *s, struct loop_io *io, enum jail_socket whi
     if (s->jail->fds[which] < 0)
         return;
     loop_io_init(io, s->worker->loop, s->jail->fds[which], ready);
-    loop_io_want(io, LOOP_READ);
+    if (!s->jail->guest || which < JAIL_DNS_TCP4) /* of a guest the gate accepts */
+        loop_io_want(io, LOOP_READ);
 }
 
 struct dns_server *dns_server_new(struct worker *w, struct jail *jail)

@@ -10,5 +10,8 @@
 struct dns_server;
 /* Serves the jail's DNS sockets on this worker's loop.  NULL without memory. */
 MUST_USE struct dns_server *dns_server_new(struct worker *w, struct jail *jail);
+/* A connection to its TCP sockets that somebody else has accepted; taken over.  `s` may be NULL: nobody
+ * serves. */
+void dns_server_take(struct dns_server *s, int fd);
 void dns_server_free(struct dns_server *s); /* the sockets stay open */
 DEFINE_AUTO(dns_server)

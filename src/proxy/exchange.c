@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "proxy/client.h"
+#include "proxy/jail.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +94,7 @@ static struct audit_event event_of(const struct exchange *x, enum audit_kind kin
         .begun = x->slot != NULL,
         .detail = x->detail[0] ? x->detail : NULL,
         .outcome = x->outcome,
+        .tally = c->jail ? &c->jail->tally : NULL,
     };
     client_note(c->client, &ev);
     return ev;

@@ -1,6 +1,7 @@
 /* CONNECT: the tunnel is terminated here, with a certificate for exactly its name. */
 #include "proxy/client.h"
 #include "proxy/exchange.h"
+#include "proxy/jail.h"
 #include "proxy/tunnel.h"
 
 #include "base/clock.h"
@@ -252,6 +253,7 @@ void intercept_record_end(struct conn *c)
         .ns = -1,
         .client_address = c->peer_text,
         .detail = end_detail(c),
+        .tally = c->jail ? &c->jail->tally : NULL,
     };
     client_note(c->client, &ev);
     if (audit_queue(c->worker->audit, &ev, NULL) == 0)

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "proxy/client.h"
+#include "proxy/conn.h"
 #include "proxy/dns_names.h"
 #include "proxy/dns_server.h"
 #include "proxy/worker.h"
@@ -11,16 +12,25 @@
 
 /* --- the jail, shared by workers and connections --- */
 
-struct jail *jail_new(const struct proxy_jail *from, unsigned workers)
+struct jail *jail_new(const struct proxy_jail *from, struct task_table *tasks, unsigned workers)
 {
     struct jail *j = calloc(1, sizeof *j + from->task.len + 1);
     struct dns_names *names = dns_names_new();
-    if (!j || !names) {
+    struct task_state *state = task_table_hold(tasks, from->task);
+    if (!j || !names || !state) {
         free(j);
         dns_names_free(names);
+        task_table_release(tasks, state);
         return NULL;
     }
-    *j = (struct jail){.refs = 1, .listening = workers, .id = from->id, .ipv6 = from->ipv6, .names = names};
+    *j = (struct jail){.refs = 1,
+                       .listening = workers,
+                       .id = from->id,
+                       .ipv6 = from->ipv6,
+                       .names = names,
+                       .tasks = tasks,
+                       .state = state,
+                       .guest = from->guest};
     memcpy(j->fds, from->fds, sizeof j->fds);
     memcpy(j->task, from->task.ptr, from->task.len);
     return j;
@@ -46,16 +56,24 @@ void jail_stops_listening(struct jail *j)
 
 void jail_free(struct jail *j)
 {
-    if (!j || atomic_fetch_sub_explicit(&j->refs, 1, memory_order_acq_rel) != 1)
+    if (!j)
+        return;
+    void (*left)(void *arg) = j->left;
+    void *arg = j->left_arg;
+    unsigned before = atomic_fetch_sub_explicit(&j->refs, 1, memory_order_acq_rel);
+    if (before == 2 && left)
+        left(arg);
+    if (before != 1)
         return;
     close_sockets(j);
     dns_names_free(j->names);
+    task_table_release(j->tasks, j->state);
     free(j);
 }
 
 /* --- a worker's part of it --- */
 
-enum { TCP_LISTENERS = JAIL_CAPTURE6 + 1 };
+enum { TCP_LISTENERS = JAIL_CAPTURE6 + 1, GUEST_SLACK = 256 /* workers, and what waits to be buried */ };
 
 struct jail_port {
     struct list node; /* of worker->jails */
@@ -85,7 +103,8 @@ static void listen_on(struct jail_port *p, enum jail_socket which)
     l->jail = p->jail;
     l->capture = which == JAIL_CAPTURE4 || which == JAIL_CAPTURE6;
     l->ask = p->ask;
-    loop_io_want(&l->io, LOOP_READ);
+    if (!p->jail->guest)
+        loop_io_want(&l->io, LOOP_READ);
 }
 
 static void close_port(struct jail_port *p)
@@ -137,7 +156,19 @@ static void give_up(struct jail_order *order)
         jail_stops_listening(order->jail);
     jail_free(order->jail);
     fd_auto_close(&order->ask);
+    fd_auto_close(&order->client);
     relay_order_clear(&order->relay);
+}
+
+/* Whoever has the other end of a guest's connections may keep it as long as he likes. */
+static void cut_connections(struct worker *w, const struct jail *jail)
+{
+    LIST_FOREACH(it, &w->conns)
+    {
+        struct conn *c = LIST_ENTRY(it, struct conn, node);
+        if (c->jail == jail)
+            conn_close(c, true);
+    }
 }
 
 static void remove_port(struct worker *w, unsigned id)
@@ -145,9 +176,43 @@ static void remove_port(struct worker *w, unsigned id)
     LIST_FOREACH(it, &w->jails)
     {
         struct jail_port *p = LIST_ENTRY(it, struct jail_port, node);
-        if (p->jail->id == id)
-            free_port(p);
+        if (p->jail->id != id)
+            continue;
+        if (p->jail->guest)
+            cut_connections(w, p->jail);
+        free_port(p);
     }
+}
+
+/* Each connection holds a reference, also before it has said a word: what a guest opens and leaves alone counts. */
+static bool is_full(const struct worker *w, struct jail *jail)
+{
+    return atomic_load(&jail->refs) > snapshot_limits(w->snapshot)->connections_per_task + GUEST_SLACK;
+}
+
+static void begin_client(struct jail_port *p, enum jail_socket which, int client)
+{
+    AUTO_FD int fd = client;
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    struct fetch_address peer;
+    if ((size_t)which >= TCP_LISTENERS)
+        dns_server_take(p->dns, TAKE_FD(fd));
+    else if (!is_full(p->worker, p->jail) && getpeername(fd, (struct sockaddr *)&sa, &len) == 0 &&
+             fetch_address_from_sockaddr((struct sockaddr *)&sa, len, &peer) == 0 &&
+             conn_new(&p->listeners[which], fd, &peer) == 0)
+        (void)TAKE_FD(fd);
+}
+
+static void take_client(struct worker *w, struct jail_order *order)
+{
+    LIST_FOREACH(it, &w->jails)
+    {
+        struct jail_port *p = LIST_ENTRY(it, struct jail_port, node);
+        if (p->jail->id == order->id && !p->closed && order->client >= 0)
+            begin_client(p, order->which, TAKE_FD(order->client));
+    }
+    fd_auto_close(&order->client);
 }
 
 /* Of a jail that is gone by now, or not served here: nobody answers. */
@@ -166,7 +231,9 @@ static void take_relay(struct worker *w, struct jail_order *order)
 
 static void take_order(struct worker *w, struct jail_order *order)
 {
-    if (order->relay.kind != RELAY_NONE)
+    if (order->client >= 0)
+        take_client(w, order);
+    else if (order->relay.kind != RELAY_NONE)
         take_relay(w, order);
     else if (!order->jail)
         remove_port(w, order->id);
@@ -192,7 +259,7 @@ void jail_order_relay(struct worker *w, unsigned id, struct relay_order *relay)
         relay_order_clear(relay);
         return;
     }
-    *order = (struct jail_order){.id = id, .ask = -1, .relay = *relay};
+    *order = (struct jail_order){.id = id, .ask = -1, .client = -1, .relay = *relay};
     put_order(w, order);
 }
 
@@ -202,9 +269,20 @@ bool jail_order(struct worker *w, struct jail *jail, unsigned id, bool serves_dn
     if (!order)
         return false;
     *order = (struct jail_order){
-        .jail = jail ? jail_ref(jail) : NULL, .id = id, .serves_dns = serves_dns, .ask = ask};
+        .jail = jail ? jail_ref(jail) : NULL, .id = id, .serves_dns = serves_dns, .ask = ask, .client = -1};
     put_order(w, order);
     return true;
+}
+
+void jail_order_client(struct worker *w, unsigned id, enum jail_socket which, int fd)
+{
+    struct jail_order *order = malloc(sizeof *order);
+    if (!order) {
+        close(fd);
+        return;
+    }
+    *order = (struct jail_order){.id = id, .ask = -1, .which = which, .client = fd};
+    put_order(w, order);
 }
 
 /* They come newest first. */

@@ -4,10 +4,12 @@
  * Every worker accepts on the TCP listeners; one of them serves DNS.  Connections and workers hold
  * references. */
 #pragma once
+#include "audit/tally.h"
 #include "base/list.h"
 #include "loop/loop.h"
 #include "proxy/proxy.h"
 #include "proxy/relay.h"
+#include "proxy/tasks.h"
 
 #include <stdatomic.h>
 
@@ -19,10 +21,19 @@ struct jail {
     bool ipv6;
     int fds[JAIL_SOCKETS];
     struct dns_names *names;
+    struct task_table *tasks;
+    struct task_state *state; /* of its task */
+    struct audit_tally tally;
+    /* Of a guest (proxy_jail): */
+    bool guest;
+    struct gate *gate; /* accepts for the workers */
+    struct proxy *proxy;
+    void (*left)(void *arg); /* one reference is left; any thread */
+    void *left_arg;
     char task[];
 };
 /* One reference; `workers` will listen. */
-MUST_USE struct jail *jail_new(const struct proxy_jail *from, unsigned workers);
+MUST_USE struct jail *jail_new(const struct proxy_jail *from, struct task_table *tasks, unsigned workers);
 struct jail *jail_ref(struct jail *j);
 void jail_free(struct jail *j); /* drops one reference */
 /* One worker less uses its sockets. */
@@ -41,6 +52,8 @@ struct jail_order {
     bool serves_dns;
     int ask;
     struct relay_order relay;
+    enum jail_socket which; /* of `client`, a connection that was accepted there; taken over */
+    int client;             /* -1: none */
 };
 
 struct worker;
@@ -48,6 +61,8 @@ struct worker;
 MUST_USE bool jail_order(struct worker *w, struct jail *jail, unsigned id, bool serves_dns, int ask);
 /* The same with what is not inspected: its descriptors are taken over in any case. */
 void jail_order_relay(struct worker *w, unsigned id, struct relay_order *relay);
+/* The same with a connection that came in by one of its sockets. */
+void jail_order_client(struct worker *w, unsigned id, enum jail_socket which, int fd);
 /* The worker's own thread: in the order in which they were given. */
 void jail_take_orders(struct worker *w, struct jail_order *orders);
 void jail_drop_orders(struct jail_order *orders);

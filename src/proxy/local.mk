@@ -26,6 +26,8 @@ noinst_LIBRARIES += %D%/libproxy.a
 	%D%/exchange.c \
 	%D%/exchange.h \
 	%D%/forward.c \
+	%D%/gate.c \
+	%D%/gate.h \
 	%D%/intercept.c \
 	%D%/jail.c \
 	%D%/jail.h \

@@ -1,6 +1,7 @@
 #include "proxy/proxy.h"
 
 #include "proxy/dns_names.h"
+#include "proxy/gate.h"
 #include "proxy/jail.h"
 #include "proxy/sources.h"
 #include "proxy/worker.h"
@@ -15,8 +16,11 @@ struct proxy {
     struct sources *sources;
     _Atomic unsigned busy; /* workers that still have connections */
     void (*drained)(void *arg);
+    void (*left)(void *arg);
     void *arg;
     struct jail *jails[PROXY_JAILS_MAX]; /* NULL: free */
+    struct jail *leaving[PROXY_JAILS_MAX]; /* guests that were removed */
+    _Atomic unsigned next_worker;          /* for a guest's next connection */
     unsigned count;
     struct worker workers[];
 };
@@ -27,6 +31,7 @@ int proxy_new(const struct proxy_setup *setup, struct proxy **ret, struct err *e
     if (!p)
         return err_set(e, "no memory for %u workers", setup->workers);
     p->drained = setup->drained;
+    p->left = setup->left;
     p->arg = setup->arg;
     p->busy = setup->workers;
     p->tasks = task_table_new();
@@ -100,12 +105,47 @@ static struct jail **jail_slot(struct proxy *p, unsigned id)
     return NULL;
 }
 
+/* Where it can stay as long as it lives, and then until it has left. */
 static struct jail **free_slot(struct proxy *p)
 {
     for (size_t i = 0; i < PROXY_JAILS_MAX; i++)
-        if (!p->jails[i])
+        if (!p->jails[i] && !p->leaving[i])
             return &p->jails[i];
     return NULL;
+}
+
+/* --- guests --- */
+
+static void on_client(void *arg, enum jail_socket which, int fd)
+{
+    const struct jail *jail = arg;
+    struct proxy *p = jail->proxy;
+    bool dns = which == JAIL_DNS_TCP4 || which == JAIL_DNS_TCP6; /* one worker has its names */
+    unsigned worker = dns ? jail->id : atomic_fetch_add_explicit(&p->next_worker, 1, memory_order_relaxed);
+    jail_order_client(&p->workers[worker % p->count], jail->id, which, fd);
+}
+
+static int open_gate(struct proxy *p, struct jail *jail, struct err *e)
+{
+    jail->proxy = p;
+    jail->left = p->left;
+    jail->left_arg = p->arg;
+    jail->gate = gate_new(jail->fds, on_client, jail);
+    return jail->gate ? 0 : err_set(e, "no thread to accept its connections");
+}
+
+bool proxy_next_left(struct proxy *p, unsigned *ret_id, struct audit_tally *ret_tally)
+{
+    for (size_t i = 0; i < PROXY_JAILS_MAX; i++) {
+        struct jail *jail = p->leaving[i];
+        if (!jail || atomic_load_explicit(&jail->refs, memory_order_acquire) != 1)
+            continue;
+        *ret_id = jail->id;
+        memcpy(ret_tally, &jail->tally, sizeof *ret_tally);
+        jail_free(TAKE(p->leaving[i]));
+        return true;
+    }
+    return false;
 }
 
 /* A worker that cannot hear of it leaves the connections to the others; where none can, the jail's wait. */
@@ -126,7 +166,7 @@ static unsigned tell_workers(struct proxy *p, struct jail *jail, unsigned id, co
 int proxy_add_jail(struct proxy *p, const struct proxy_jail *from, struct err *e)
 {
     struct jail **slot = jail_slot(p, from->id) ? NULL : free_slot(p);
-    struct jail *jail = slot ? jail_new(from, p->count) : NULL;
+    struct jail *jail = slot ? jail_new(from, p->tasks, p->count) : NULL;
     if (!jail) {
         for (size_t i = 0; i < JAIL_SOCKETS; i++)
             if (from->fds[i] >= 0)
@@ -136,7 +176,9 @@ int proxy_add_jail(struct proxy *p, const struct proxy_jail *from, struct err *e
         return err_set(e, slot ? "no memory for a jail" : "as many jails as there may be run already");
     }
     *slot = jail;
-    return tell_workers(p, jail, jail->id, from->ask) ? 0 : err_set(e, "no memory for a jail");
+    if (!tell_workers(p, jail, jail->id, from->ask))
+        return err_set(e, "no memory for a jail");
+    return jail->guest ? open_gate(p, jail, e) : 0;
 }
 
 void proxy_remove_jail(struct proxy *p, unsigned id)
@@ -144,8 +186,16 @@ void proxy_remove_jail(struct proxy *p, unsigned id)
     struct jail **slot = jail_slot(p, id);
     if (!slot)
         return;
+    struct jail *jail = TAKE(*slot);
+    gate_free(TAKE(jail->gate));
     tell_workers(p, NULL, id, NULL);
-    jail_free(TAKE(*slot));
+    if (!jail->guest) {
+        jail_free(jail);
+        return;
+    }
+    p->leaving[slot - p->jails] = jail;
+    if (p->left && atomic_load(&jail->refs) == 1)
+        p->left(p->arg); /* the last of the others was gone before it could be seen to leave */
 }
 
 /* By the worker that serves its names. */
@@ -184,10 +234,15 @@ void proxy_stop(struct proxy *p)
 {
     if (!p)
         return;
+    for (size_t i = 0; i < PROXY_JAILS_MAX; i++)
+        if (p->jails[i])
+            gate_free(TAKE(p->jails[i]->gate));
     for (unsigned i = 0; i < p->count; i++)
         worker_join_and_free(&p->workers[i]);
-    for (size_t i = 0; i < PROXY_JAILS_MAX; i++)
+    for (size_t i = 0; i < PROXY_JAILS_MAX; i++) {
         jail_free(p->jails[i]);
+        jail_free(p->leaving[i]);
+    }
     task_table_free(p->tasks);
     sources_free(p->sources);
     tls_key_free(p->leaf);

@@ -23,7 +23,7 @@ enum jail_socket {
     JAIL_SOCKETS
 };
 
-enum { PROXY_JAILS_MAX = 64 };
+enum { PROXY_JAILS_MAX = 256 };
 
 struct proxy_jail {
     unsigned id;
@@ -31,6 +31,9 @@ struct proxy_jail {
     bool ipv6;
     int fds[JAIL_SOCKETS]; /* -1: there is none */
     const int *ask;        /* one for each worker, to whoever knows the jail's processes (proxy/client.h) */
+    /* Somebody else holds the sockets too, and may do with them what he likes (proxy/gate.h); at its end its
+     * connections are cut, and proxy_next_left tells when they are gone. */
+    bool guest;
 };
 
 struct proxy_setup {
@@ -42,6 +45,7 @@ struct proxy_setup {
     struct proxy_snapshot *snapshot; /* a reference of the caller's; the proxy takes its own */
     /* Called in some worker's thread when the last connection is gone after proxy_drain. */
     void (*drained)(void *arg);
+    void (*left)(void *arg); /* … when proxy_next_left may have something to say; may be NULL */
     void *arg;
 };
 
@@ -60,6 +64,9 @@ void proxy_set_keepers(struct proxy *p, const int *keepers);
 MUST_USE int proxy_add_jail(struct proxy *p, const struct proxy_jail *jail, struct err *e);
 /* It is gone: nothing new is taken from it. */
 void proxy_remove_jail(struct proxy *p, unsigned id);
+/* A guest that was removed and whose last connection is gone and on record: once for each.  False: none. */
+struct audit_tally;
+MUST_USE bool proxy_next_left(struct proxy *p, unsigned *ret_id, struct audit_tally *ret_tally);
 /* What of it is not inspected (proxy/relay.h); descriptors are taken over, and closed where there is no such jail. */
 void proxy_jail_relay(struct proxy *p, unsigned id, struct relay_order *o);
 /* The name whose address in that jail `a` is, as it stands in records; 0 where there is none. */

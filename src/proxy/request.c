@@ -145,7 +145,7 @@ static int bind_task(struct exchange *x, const struct snapshot_task *t)
         exchange_refuse(x, REASON_CREDENTIALS_WRONG, "this connection belongs to another task");
         return -1;
     }
-    struct task_state *state = task_table_get(c->worker->tasks, t->name_slice);
+    struct task_state *state = c->jail ? c->jail->state : task_table_get(c->worker->tasks, t->name_slice);
     if (!state || !task_connection_begin(state, snapshot_limits(x->snapshot)->connections_per_task)) {
         exchange_refuse(x, state ? REASON_TOO_MANY_CONNECTIONS : REASON_OVERLOADED, NULL);
         return -1;

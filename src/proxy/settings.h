@@ -45,6 +45,10 @@ struct proxy_task_settings {
     const struct proxy_source *sources;
     size_t source_count;
     bool jailed; /* nobody else is it: neither token nor sources */
+    /* Of a task that comes by itself and goes again; else zeros. */
+    struct budgets *budgets; /* where its limits count; outlives the policy */
+    const char *owner;       /* for whom the ceilings count, over all of his tasks */
+    uint64_t heads;          /* as limits.task_heads, where that is not written */
 };
 
 struct proxy_settings {
@@ -61,6 +65,7 @@ struct proxy_settings {
     struct proxy_limits limits;
     struct proxy_timeouts timeouts;
     struct budgets *budgets; /* outlives all snapshots; NULL: nothing is counted */
+    struct policy_limits owner; /* a ceiling for all tasks of one owner together */
 };
 
 void proxy_settings_defaults(struct proxy_settings *s);

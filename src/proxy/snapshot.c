@@ -27,6 +27,7 @@ struct proxy_snapshot {
     struct source_claim **by_source;
     bool prefix_used[2][PREFIX_LENGTHS]; /* IPv4, IPv6 */
     struct budgets *budgets; /* not owned; NULL: nothing is counted */
+    struct policy_limits owner;
     struct fetch_settings fetch;
     struct proxy_limits limits;
     struct proxy_timeouts timeouts;
@@ -157,6 +158,22 @@ static int index_task(struct proxy_snapshot *s, struct snapshot_task *t, struct 
     return 0;
 }
 
+static int charge_task(struct proxy_snapshot *s, const struct proxy_task_settings *from, struct snapshot_task *t,
+                       struct err *e)
+{
+    const struct charge_options o = {
+        .budgets = from->budgets ? from->budgets : s->budgets,
+        .task = t->name,
+        .policy = t->policy,
+        .ceiling = &s->limits.task,
+        .heads = s->limits.task_heads ? s->limits.task_heads : from->heads,
+        .owner = from->owner,
+        .owner_budgets = s->budgets,
+        .owner_ceiling = &s->owner,
+    };
+    return t->policy && s->budgets ? charges_new(&s->arena, &o, &t->charges, e) : 0;
+}
+
 static int copy_task(struct proxy_snapshot *s, const struct proxy_task_settings *from, struct err *e)
 {
     if (!from->has_token && from->source_count == 0 && !from->jailed)
@@ -175,9 +192,7 @@ static int copy_task(struct proxy_snapshot *s, const struct proxy_task_settings 
     memcpy(t->token_sha256, from->token_sha256, sizeof t->token_sha256);
     t->policy = from->policy ? policy_ref(from->policy) : NULL;
     s->task_count++;
-    if (t->policy && s->budgets && charges_new(&s->arena, s->budgets, t->name, t->policy, &s->limits, &t->charges, e) < 0)
-        return -1;
-    return index_task(s, t, e);
+    return charge_task(s, from, t, e) < 0 ? -1 : index_task(s, t, e);
 }
 
 static int copy_fetch(struct proxy_snapshot *s, const struct proxy_settings *from, struct err *e)
@@ -226,6 +241,7 @@ int proxy_snapshot_new(const struct proxy_settings *from, uint64_t generation, s
     s->arena = ARENA_INIT(SNAPSHOT_BYTES);
     s->limits = from->limits;
     s->budgets = from->budgets;
+    s->owner = from->owner;
     s->timeouts = from->timeouts;
     s->blocked_connect = from->blocked_connect;
     size_t sources = 0;

@@ -47,17 +47,52 @@ static struct task_state *add(struct task_state **bucket, struct slice name)
     return s;
 }
 
-struct task_state *task_table_get(struct task_table *t, struct slice name)
+static struct task_state **bucket_of(struct task_table *t, struct slice name)
 {
-    struct task_state **bucket = &t->buckets[hash_bytes(name) % BUCKETS];
-    pthread_mutex_lock(&t->lock);
-    struct task_state *s = *bucket;
+    return &t->buckets[hash_bytes(name) % BUCKETS];
+}
+
+static struct task_state *find_or_add(struct task_table *t, struct slice name)
+{
+    struct task_state **bucket = bucket_of(t, name), *s = *bucket;
     while (s && !slice_eq(slice_str(s->name), name))
         s = s->next;
-    if (!s)
-        s = add(bucket, name);
+    return s ? s : add(bucket, name);
+}
+
+struct task_state *task_table_get(struct task_table *t, struct slice name)
+{
+    pthread_mutex_lock(&t->lock);
+    struct task_state *s = find_or_add(t, name);
+    if (s)
+        s->lasting = true;
     pthread_mutex_unlock(&t->lock);
     return s;
+}
+
+struct task_state *task_table_hold(struct task_table *t, struct slice name)
+{
+    pthread_mutex_lock(&t->lock);
+    struct task_state *s = find_or_add(t, name);
+    if (s)
+        s->holders++;
+    pthread_mutex_unlock(&t->lock);
+    return s;
+}
+
+void task_table_release(struct task_table *t, struct task_state *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&t->lock);
+    if (--s->holders == 0 && !s->lasting) {
+        struct task_state **at = bucket_of(t, slice_str(s->name));
+        while (*at != s)
+            at = &(*at)->next;
+        *at = s->next;
+        free(s);
+    }
+    pthread_mutex_unlock(&t->lock);
 }
 
 bool task_connection_begin(struct task_state *s, unsigned limit)

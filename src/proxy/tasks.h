@@ -7,6 +7,8 @@
 
 struct task_state {
     struct task_state *next;
+    unsigned holders; /* jails, under the table's lock */
+    bool lasting;     /* somebody else may have a pointer to it */
     _Atomic unsigned connections;
     /* Token buckets in virtual time: when they will be full again, ns. */
     _Atomic int64_t blocked_certs_at, blocked_records_at, records_at;
@@ -21,6 +23,9 @@ void task_table_free(struct task_table *t);
 /* Made at first use; the empty name is for whoever has not said which task it is, lives as long as the table;
  * NULL without memory.  Thread-safe. */
 struct task_state *task_table_get(struct task_table *t, struct slice name);
+/* The same for a jail, whose task may be gone with it: lives until nobody holds it any more. */
+struct task_state *task_table_hold(struct task_table *t, struct slice name);
+void task_table_release(struct task_table *t, struct task_state *s); /* NULL is nothing */
 /* False when the task has `limit` connections already.  task_connection_end undoes it. */
 MUST_USE bool task_connection_begin(struct task_state *s, unsigned limit);
 void task_connection_end(struct task_state *s);

@@ -62,6 +62,7 @@ noinst_LIBRARIES += %D%/libsandbox.a
 	%D%/network_explain.c \
 	%D%/network_links.c \
 	%D%/network_parts.h \
+	%D%/network_check.c \
 	%D%/network_pass.c \
 	%D%/network_rules.c \
 	%D%/network_sockets.c \

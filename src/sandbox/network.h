@@ -53,6 +53,10 @@ void network_init(struct network *n);  /* all -1 */
 MUST_USE int network_send(int sock, const struct network *n, struct err *e);
 MUST_USE int network_receive(int sock, struct network *ret, struct err *e);
 
+/* Of a network that somebody else has sent: its sockets are of the right kinds, listen where they should, and are
+ * not of our own namespace.  Whoever sent them still holds them, and may do with them what he likes. */
+MUST_USE int network_check(const struct network *n, struct err *e);
+
 /* --- asked from outside, by the user who made the namespace or by root --- */
 
 /* The inode of the TCP socket whose ends are `local` and `remote` as its owner sees them, by one exact
