@@ -191,17 +191,20 @@ static bool same_text(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+static bool has_forward(const struct policy_forward *list, size_t count, const struct policy_forward *f)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i].port == f->port && list[i].host_port == f->host_port && same_text(list[i].address, f->address))
+            return true;
+    return false;
+}
+
 static bool adds_forward(const struct policy_forward *before, size_t before_count,
                          const struct policy_forward *after, size_t after_count)
 {
-    for (const struct policy_forward *f = after; f < after + after_count; f++) {
-        bool found = false;
-        for (size_t i = 0; i < before_count && !found; i++)
-            found = before[i].port == f->port && before[i].host_port == f->host_port &&
-                    same_text(before[i].address, f->address);
-        if (!found)
+    for (size_t i = 0; i < after_count; i++)
+        if (!has_forward(before, before_count, &after[i]))
             return true;
-    }
     return false;
 }
 

@@ -124,7 +124,7 @@ static void the_tool_is_understood(void **state)
         assert_int_equal(buf_printf(&got, "error: %s\n", e.text), 0);
     if (!slice_eq(buf_slice(&got), m.expected))
         fail_msg("got:\n%.*sexpected:\n%.*s", SLICE_FMT(buf_slice(&got)), SLICE_FMT(m.expected));
-    assert_null(memmem(got.data, buf_len(&got), "s3cret", 6));
+    assert_true(buf_len(&got) == 0 || !memmem(got.data, buf_len(&got), "s3cret", 6));
     unmake(&m);
 }
 
