@@ -4,7 +4,8 @@ Every probe succeeds outside the jail (test_probes.py runs it there first, or it
 succeed inside. `WORLD` is what they know of the host: addresses and ports of its listeners, processes, files.
 
 `outside`: what the probe needs to succeed there: "" nothing, "root", or "namespace": unshare(1) -Urnmu, in which an
-unprivileged user has the capabilities that it wants to use.
+unprivileged user has the capabilities that it wants to use. `plain_build`: not under a sanitizer, whose leak checker
+wants processes that can be looked into.
 """
 
 from typing import NamedTuple
@@ -14,6 +15,7 @@ class Probe(NamedTuple):
     name: str
     code: str
     outside: str = ""
+    plain_build: bool = False
 
 
 PRELUDE = """\
@@ -191,7 +193,7 @@ if open('/proc/%d/environ' % target, 'rb').read(): reached()
     Probe("the first process's descriptors", """
 target = 1 if WORLD['inside'] else child().pid
 if os.listdir('/proc/%d/fd' % target): reached()
-"""),
+""", plain_build=True),
     Probe("another's descriptor through a pidfd", """
 p = child()
 fd = os.pidfd_open(p.pid)
