@@ -49,7 +49,7 @@ def project(tmp_path):
 def run(project, namespace, tmp_path):
     """exeat run in the project, inside the namespace."""
     def run(*command, options=("--policy", ".exeat.yaml"), cwd=project, env=None, start=False):
-        line = namespace.run([paths.EXEAT, "run", *options, "--", *command], cwd)
+        line = namespace.run([paths.EXEAT, "run", *options, "--", *command], cwd, as_self=True)
         variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path / "home"), "XDG_STATE_HOME": str(tmp_path / "state"),
                      **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}, **(env or {})}
         if start:

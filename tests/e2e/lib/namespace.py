@@ -70,11 +70,13 @@ class Namespace:
         """Another /etc/resolv.conf, for what starts from now on; None: the first one."""
         (self.folder / "resolv.conf").write_text(text or RESOLVER)
 
-    def run(self, command, folder=None):
-        """The command line that runs `command` inside, in `folder` (same pid: nsenter replaces itself)."""
+    def run(self, command, folder=None, as_self=False):
+        """The command line that runs `command` inside, in `folder` (same pid: nsenter replaces itself). For who is not
+        root the namespace has a root of its own, which is that user; `as_self`: no root there either."""
         user = [] if paths.IS_ROOT else ["--user", "--preserve-credentials"]
+        back = ["unshare", f"--map-user={os.geteuid()}", f"--map-group={os.getegid()}"] if user and as_self else []
         return ["nsenter", "--target", str(self.holder.pid), "--net", "--mount", *user, f"--wd={folder or os.getcwd()}",
-                *map(str, command)]
+                *back, *map(str, command)]
 
     def close(self):
         self.control.close()
