@@ -3,7 +3,6 @@ leave. Their requests are also held against the lists of tests/cases/presets, wh
 
 import json
 import os
-import pathlib
 import re
 import subprocess
 import sys

@@ -1,21 +1,10 @@
 """`exeat run` as its user sees it: what it returns, says and prints; what happens when a part of it fails or dies."""
 
 import json
-import os
 
 import pytest
 
-from lib import paths
-from world import UNPRIVILEGED, World
-
 BASH = "/bin/bash"
-
-
-@pytest.fixture(scope="module")
-def world():
-    one = World(UNPRIVILEGED if paths.IS_ROOT else None)
-    yield one
-    one.close()
 
 
 def plan(world, *options):

@@ -17,20 +17,7 @@ import urllib.request
 import pytest
 
 from lib import paths
-from world import UNPRIVILEGED, World, bound
-
-
-def free_port(address="127.0.0.1"):
-    with socket.socket() as s:
-        s.bind((address, 0))
-        return s.getsockname()[1]
-
-
-@pytest.fixture(scope="module")
-def world():
-    one = World(UNPRIVILEGED if paths.IS_ROOT else None)
-    yield one
-    one.close()
+from world import bound
 
 
 def policy(world, lines):
@@ -157,7 +144,7 @@ def test_a_record_says_who_asked_for_a_service(world, echo):
 
 
 def test_a_service_that_does_not_run_is_an_end_on_record(world):
-    port = free_port()
+    port = paths.free_port()
     done = ask(world, policy(world, f"services: [127.0.0.1:{port}]\n"), port)
     assert "ConnectionResetError" in done.stderr and done.stdout == ""
     record, = world.records("service")
@@ -320,7 +307,7 @@ def postgres():
 def database():
     if not postgres() or not shutil.which("psql"):
         pytest.skip("PostgreSQL is not installed")
-    folder, port = pathlib.Path(tempfile.mkdtemp(prefix="exeat-postgres-")), free_port()
+    folder, port = pathlib.Path(tempfile.mkdtemp(prefix="exeat-postgres-")), paths.free_port()
     owner = {}
     if paths.IS_ROOT:  # it refuses root, and users whom nobody knows
         nobody = pwd.getpwnam("nobody")
@@ -378,7 +365,7 @@ def get(url):
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "0.0.0.0"])
 def test_a_published_server_is_reached_from_the_host(world, address):
-    on = free_port()
+    on = paths.free_port()
     with jailed_server(world, policy(world, f"publish: [{{port: 3000, on: {on}}}]\n"), address, 3000) as server:
         for i in range(40):
             assert get(f"http://127.0.0.1:{on}/{i}") == f"from the jail/{i}"
@@ -391,7 +378,7 @@ def test_a_published_server_is_reached_from_the_host(world, address):
 
 
 def test_published_ports_listen_on_loopback_only(world):
-    on = free_port()
+    on = paths.free_port()
     with jailed_server(world, policy(world, f"publish: [{{port: 3000, on: {on}}}]\n"), "127.0.0.1", 3000):
         listening = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
         at = {row[1] for row in listening if row[3] == "0A" and row[1].endswith(f":{on:04X}")}
@@ -401,7 +388,7 @@ def test_published_ports_listen_on_loopback_only(world):
 
 
 def test_a_published_port_without_a_server_is_closed_at_once(world):
-    on = free_port()
+    on = paths.free_port()
     with jailed_server(world, policy(world, f"publish: [3000, {{port: 3001, on: {on}}}]\n"), "127.0.0.1", 3000):
         began = time.monotonic()
         with socket.create_connection(("127.0.0.1", on), 10) as s, contextlib.suppress(ConnectionError):
@@ -417,7 +404,7 @@ def test_a_published_port_that_is_taken_ends_the_run_before_it_begins(world, ech
 
 
 def test_many_connections_to_a_published_port_at_once(world):
-    on = free_port()
+    on = paths.free_port()
     with jailed_server(world, policy(world, f"publish: [{{port: 3000, on: {on}}}]\n"), "127.0.0.1", 3000):
         with concurrent.futures.ThreadPoolExecutor(60) as pool:
             answers = list(pool.map(lambda i: get(f"http://127.0.0.1:{on}/{i}"), range(120)))
@@ -439,7 +426,7 @@ require('http').createServer((q, a) => a.end('<title>' + q.url + '</title><h1>ma
 def test_a_page_of_a_dev_server_is_opened_on_the_host(world, browser):
     if not shutil.which("node") or not shutil.which(browser):
         pytest.skip(f"no node, or no {browser}")
-    on = free_port()
+    on = paths.free_port()
     with jailed(world, policy(world, f"publish: [{{port: 3000, on: {on}}}]\n"), "node", "-e", NODE) as server:
         assert server.stdout.readline() == "ready\n"
         options = {"curl": ["--noproxy", "*", "-sS"],

@@ -13,16 +13,8 @@ import pytest
 
 from lib import paths, processes
 from terminals import BASH, Pty, Terminal, Tmux
-from world import UNPRIVILEGED, World
 
 INNER = "env PS1='inner> ' bash --norc --noprofile -i"
-
-
-@pytest.fixture(scope="module")
-def world():
-    one = World(UNPRIVILEGED if paths.IS_ROOT else None)
-    yield one
-    one.close()
 
 
 @pytest.fixture
