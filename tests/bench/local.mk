@@ -5,6 +5,7 @@ check_PROGRAMS += %D%/bench_audit %D%/bench_policy %D%/load
 
 EXTRA_DIST += \
 	%D%/bench.py \
+	%D%/jail \
 	%D%/profile \
 	%D%/run
 
