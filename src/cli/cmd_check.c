@@ -62,7 +62,6 @@ struct check {
 /* ---- output ---- */
 
 static const char *const verdict_names[] = {"allow", "block", "hold"};
-static const char *const mode_names[] = {"enforce", "monitor", "ask"};
 
 static void json_rule(struct json *j, const char *key, const struct policy_rule *rule)
 {
@@ -112,7 +111,7 @@ static int write_json(const struct check *c, const struct judgement *r, struct b
     json_rule(&j, "rule", v->rule);
     json_rule(&j, "nearest", v->nearest);
     json_mismatch(&j, v->mismatch);
-    json_kv_str(&j, "mode", mode_names[policy_mode(c->judging.policy)]);
+    json_kv_str(&j, "mode", policy_mode_words[policy_mode(c->judging.policy)]);
     json_object_end(&j);
     return j.failed ? -1 : buf_append(out, SLICE("\n"));
 }

@@ -232,8 +232,7 @@ static int diff_rules(const struct walk *w, struct side *before, struct side *af
 
 static int show_mode(const struct policy *p, struct buf *out)
 {
-    static const char *const names[] = {"enforce", "monitor", "ask"};
-    return buf_append(out, slice_str(names[p->mode]));
+    return buf_append(out, slice_str(policy_mode_words[p->mode]));
 }
 
 static int show_policy_expires(const struct policy *p, struct buf *out)

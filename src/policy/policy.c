@@ -1,6 +1,9 @@
 /* What a snapshot says about itself. */
 #include "policy/cond.h"
 
+const char *const policy_mode_words[] = {
+    [POLICY_ENFORCE] = "enforce", [POLICY_MONITOR] = "monitor", [POLICY_ASK] = "ask", NULL};
+
 const char *policy_task(const struct policy *p)
 {
     return p->task;

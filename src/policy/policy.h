@@ -10,6 +10,7 @@
 #include "policy/reason.h"
 
 enum policy_mode { POLICY_ENFORCE, POLICY_MONITOR, POLICY_ASK };
+extern const char *const policy_mode_words[]; /* as a policy writes them; ended by NULL */
 enum verdict_kind { VERDICT_ALLOW, VERDICT_BLOCK, VERDICT_HOLD };
 
 /* The parts of a rule in the order in which a nearest rule is sought (interfaces.md 2): a row of

@@ -5,12 +5,6 @@
 
 enum { OUTPUT_BYTES = 4 << 20 };
 
-static const char *mode_name(const struct policy *p)
-{
-    static const char *const names[] = {"enforce", "monitor", "ask"};
-    return names[p->mode];
-}
-
 static bool has_limits(const struct policy_limits *l)
 {
     static const struct policy_limits none;
@@ -120,7 +114,7 @@ static int show_jail(const struct policy *p, struct buf *out)
 
 int show_text(const struct policy *p, struct buf *out)
 {
-    if (buf_printf(out, "task %s, mode %s: ", p->task, mode_name(p)) < 0 || show_summary(p, out) < 0 ||
+    if (buf_printf(out, "task %s, mode %s: ", p->task, policy_mode_words[p->mode]) < 0 || show_summary(p, out) < 0 ||
         buf_append(out, SLICE("\n")) < 0)
         return -1;
     if (p->expires.text.ptr && buf_printf(out, "expires %.*s\n", SLICE_FMT(p->expires.text)) < 0)
@@ -153,7 +147,7 @@ static void json_head(const struct policy *p, struct json *j)
 {
     json_kv_str(j, "file", p->file);
     json_kv_str(j, "task", p->task);
-    json_kv_str(j, "mode", mode_name(p));
+    json_kv_str(j, "mode", policy_mode_words[p->mode]);
     json_kv_str(j, "digest", p->digest);
     if (p->expires.text.ptr)
         json_kv_slice(j, "expires", p->expires.text);

@@ -5,8 +5,7 @@ enum { TASK_BYTES = 63, ABOUT_BYTES = 1000 };
 static int read_mode(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
                      void *field)
 {
-    static const char *const words[] = {"enforce", "monitor", "ask", NULL}; /* as enum policy_mode */
-    const struct schema_key word = {key->name, .words = words};
+    const struct schema_key word = {key->name, .words = policy_mode_words};
     unsigned mode;
     if (schema_word(ctx, &word, value, &mode) < 0)
         return -1;
