@@ -68,15 +68,21 @@ static void read_test_hooks(struct run *r)
 
 /* --- before --- */
 
+/* Whatever our umask: others must be able to pass. */
+static int make_passable(const char *path, struct err *e)
+{
+    if (mkdir(path, 0711) < 0)
+        return errno == EEXIST ? 0 : err_sys(e, "%s", path);
+    return chmod(path, 0711) < 0 ? err_sys(e, "%s", path) : 0;
+}
+
 /* Started as root, our state is where the command's user may not even look; what its mounts are made of must
  * lie where that user may, and it alone. */
 static int make_shared_place(struct run *r, struct err *e)
 {
     static const char above[] = RUN_SHARED "/runs";
     snprintf(r->private, sizeof r->private, "%s/%s", above, r->id);
-    if ((mkdir(RUN_SHARED, 0711) < 0 && errno != EEXIST) || (mkdir(above, 0711) < 0 && errno != EEXIST))
-        return err_sys(e, "%s", above);
-    if (runs_claim(above, r->id, &r->lock, e) < 0)
+    if (make_passable(RUN_SHARED, e) < 0 || make_passable(above, e) < 0 || runs_claim(above, r->id, &r->lock, e) < 0)
         return -1;
     if (chown(r->private, r->plan.who.uid, r->plan.who.gid) < 0)
         return err_sys(e, "%s", r->private);

@@ -73,7 +73,7 @@ static int keep_one(struct mounts *m, const struct mount_op *op, const char **re
     const char *path = folder ? mounts_printf(m, e, "%s%s.%s", folder, run, name + 1) : NULL;
     if (!path)
         return -1;
-    if (mkdir(folder, m->o->kept ? 0711 : 0700) < 0 && errno != EEXIST)
+    if (mkdir(folder, 0700) == 0 ? m->o->kept && chmod(folder, 0711) < 0 : errno != EEXIST)
         return err_sys(e, "%s: cannot make it", folder);
     if (rename(op->from, path) < 0)
         return err_sys(e, "%s: cannot be kept", op->from);
