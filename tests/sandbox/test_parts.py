@@ -106,6 +106,20 @@ def test_while_the_proxy_hangs_nothing_passes(world, hammering):
     paths.wait_until(lambda: len(came(world)) > arrived + 5, "requests arrive again", 30)
 
 
+def test_what_the_command_left_in_the_background_ends_with_it(world):
+    """Also what has a session of its own and waits for no signal."""
+    before = len(came(world))
+    script = "trap '' HUP TERM INT; setsid -f /usr/bin/python3 -c \"$0\"; until [ -s beat ]; do sleep 0.01; done"
+    client = CLIENT.replace("TCP4", str(world.known["tcp4"])).replace("TCP_ANY", str(world.known["tcp_any"]))
+    client = client.replace("ADDRESS", repr(world.known["address"]))
+    done = world.jail("/bin/bash", "-c", script, client, options=["--quiet", *world.options], policy=world.top / "parts.yaml")
+    beat = world.project / "beat"
+    arrived, beats = len(came(world)), beat.stat().st_size
+    assert done.returncode == 0, done.stderr
+    assert settle(lambda: len(came(world))) == arrived >= before and beat.stat().st_size == beats > 0
+    beat.unlink()
+
+
 def settle(count):
     """What it is once it stays the same: what was on its way has come."""
     last = count()

@@ -71,6 +71,7 @@ def test_a_closed_descriptor_and_a_file_are_fine_and_a_folder_is_not(world):
 
 
 CHANGE = """
+import os
 tried = [lambda: os.open("/proc/self/fd/0", os.O_WRONLY), lambda: os.truncate("/proc/self/fd/0", 0), lambda: os.fchmod(0, 0o666),
          lambda: os.utime(0, (0, 0)), lambda: os.chmod("/proc/self/fd/0", 0o666), lambda: os.setxattr(0, "user.probe", b"x"),
          lambda: os.open("/dev/stdin", os.O_RDWR | os.O_TRUNC), lambda: os.link("/proc/self/fd/0", "linked", follow_symlinks=True)]
