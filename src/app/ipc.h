@@ -83,6 +83,7 @@ struct ipc_guest_left {
     uint32_t id;
     uint32_t reserved;
     uint64_t allowed, blocked, would_block, sent, by_reason[REASON_COUNT];
+    uint64_t tunnels, tunnels_out, tunnels_in; /* that nobody inspected */
     uint64_t seq;
     char hash[65];
 };

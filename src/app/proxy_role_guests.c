@@ -118,6 +118,9 @@ static void say_left(const struct proxy_role_guests *r, unsigned id, struct audi
     left.blocked = atomic_load(&tally->blocked);
     left.would_block = atomic_load(&tally->would_block);
     left.sent = atomic_load(&tally->sent);
+    left.tunnels = atomic_load(&tally->tunnels);
+    left.tunnels_out = atomic_load(&tally->tunnels_out);
+    left.tunnels_in = atomic_load(&tally->tunnels_in);
     for (size_t i = 0; i < REASON_COUNT; i++)
         left.by_reason[i] = atomic_load(&tally->by_reason[i]);
     audit_head(r->log, &left.seq, left.hash);

@@ -247,6 +247,7 @@ static int guest_summary(struct run_server *s, struct run_summary *ret, struct r
                                 .blocked = left->blocked,
                                 .would_block = left->would_block,
                                 .sent = left->sent};
+    ret->tunnels = (struct run_opaque){left->tunnels, left->tunnels_out, left->tunnels_in};
     memcpy(ret->by_reason, left->by_reason, sizeof ret->by_reason);
     *ret_head = (struct run_head){
         .log = g->welcome.log, .run = g->welcome.run, .seal_key = g->welcome.seal_key, .seq = left->seq};

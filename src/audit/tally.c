@@ -11,6 +11,11 @@ void audit_tally_add(struct audit_tally *t, const struct audit_event *ev)
     if (!judged || !ev->verdict)
         return;
     add(&t->sent, ev->sent);
+    if (ev->kind == AUDIT_TUNNEL) {
+        add(&t->tunnels, 1);
+        add(&t->tunnels_out, ev->sent);
+        add(&t->tunnels_in, ev->received);
+    }
     if (ev->would_block)
         add(&t->would_block, 1);
     if (strcmp(ev->verdict, "block") != 0) {

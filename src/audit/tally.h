@@ -8,6 +8,7 @@
 struct audit_tally {
     _Atomic uint64_t allowed, blocked, would_block, sent;
     _Atomic uint64_t by_reason[REASON_COUNT]; /* of the blocked */
+    _Atomic uint64_t tunnels, tunnels_out, tunnels_in; /* that nobody inspected; bytes */
 };
 
 /* Requests, connections and tunnels count, once they are over. */

@@ -113,7 +113,9 @@ static void close_port(struct jail_port *p)
         return;
     p->closed = true;
     for (size_t i = 0; i < TCP_LISTENERS; i++)
-        if (p->listeners[i].worker)
+        if (p->listeners[i].worker && p->jail->guest)
+            worker_listener_stop(&p->listeners[i]);
+        else if (p->listeners[i].worker)
             worker_listener_finish(&p->listeners[i]);
     dns_server_free(TAKE(p->dns));
     if (p->relays)

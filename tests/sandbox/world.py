@@ -133,7 +133,7 @@ class World:
     def _make_listeners(self):
         tcp, udp, v4, v6, unix = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.AF_INET, socket.AF_INET6, socket.AF_UNIX
         self.socket_tmp = pathlib.Path(tempfile.mkdtemp(prefix="exeat-probe-")) / "socket"
-        self.socket_run = f"/run/exeat-probe-{os.getpid()}.sock" if paths.IS_ROOT else None
+        self.socket_run = f"/run/exeat-probe-{os.getpid()}-{self.uid}.sock" if paths.IS_ROOT else None
         self.known = {
             "tcp4": self._listen("tcp4", v4, tcp, ("127.0.0.1", 0))[1],
             "tcp6": self._listen("tcp6", v6, tcp, ("::1", 0))[1],
