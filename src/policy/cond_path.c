@@ -312,18 +312,40 @@ size_t cond_path_regexes(const struct policy_rule *r)
     return paths ? paths->regex_count : 0;
 }
 
+/* Those that are common, and cheap to compare. */
+static bool say_one(struct slice pattern, struct rule_gist *line)
+{
+    struct slice start = literal_start(pattern), rest = slice_skip(pattern, start.len);
+    if (rest.len == 0)
+        return gist_set_path(line, GIST_EXACT, start);
+    return slice_eq(rest, SLICE("/**")) && gist_set_path(line, GIST_BELOW, start);
+}
+
+static bool say_all(const struct paths *paths, struct rule_gist *line)
+{
+    char text[GIST_TEXT_BYTES];
+    size_t len = 0;
+    for (size_t i = 0; i < paths->glob_count; i++) {
+        struct slice pattern = paths->globs[i].pattern;
+        if (pattern.len + 1 > sizeof text - len)
+            return false;
+        if (i)
+            text[len++] = '\n';
+        memcpy(text + len, pattern.ptr, pattern.len);
+        len += pattern.len;
+    }
+    return gist_set_path(line, GIST_GLOBS, slice_of(text, len));
+}
+
 /* A deny rule looks at more than the path as it is written. */
 static bool gist(const struct policy_rule *rule, const void *what, struct rule_gist *line)
 {
     const struct paths *paths = what;
     if (rule->deny || paths->glob_count == 0 || paths->regex_count)
         return false;
-    struct slice start = common_start(paths), only = paths->globs[0].pattern;
-    struct slice rest = slice_skip(only, start.len);
-    enum gist_path kind = rest.len == 0 ? GIST_EXACT : slice_eq(rest, SLICE("/**")) ? GIST_BELOW : GIST_GLOB;
-    if (paths->glob_count == 1 && gist_set_path(line, kind, kind == GIST_GLOB ? only : start))
+    if ((paths->glob_count == 1 && say_one(paths->globs[0].pattern, line)) || say_all(paths, line))
         return true;
-    (void)gist_set_path(line, GIST_STARTS, slice_first(start, GIST_TEXT_BYTES));
+    (void)gist_set_path(line, GIST_STARTS, slice_first(common_start(paths), GIST_TEXT_BYTES));
     return false;
 }
 

@@ -25,6 +25,15 @@ bool gist_set_path(struct rule_gist *gist, enum gist_path kind, struct slice tex
     return true;
 }
 
+static bool matches_any(struct slice patterns, struct slice path)
+{
+    struct slice pattern;
+    while (slice_next(&patterns, '\n', &pattern))
+        if (glob_match(pattern, path, false))
+            return true;
+    return false;
+}
+
 bool gist_path_fits(const struct rule_gist *gist, struct slice path)
 {
     struct slice text = slice_of(gist->text, gist->len);
@@ -35,8 +44,8 @@ bool gist_path_fits(const struct rule_gist *gist, struct slice path)
         return slice_eq(path, text);
     case GIST_BELOW:
         return slice_starts(path, text) && (path.len > text.len ? path.ptr[text.len] == '/' : text.len > 0);
-    case GIST_GLOB:
-        return glob_match(text, path, false);
+    case GIST_GLOBS:
+        return matches_any(text, path);
     }
     return false;
 }

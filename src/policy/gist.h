@@ -15,7 +15,7 @@ enum gist_path {
     GIST_STARTS, /* with it starts every path that fits */
     GIST_EXACT,  /* the path itself */
     GIST_BELOW,  /* a path: it, and all below it */
-    GIST_GLOB    /* any other pattern (policy/glob.h) */
+    GIST_GLOBS   /* any other patterns (policy/glob.h), with line feeds between them */
 };
 
 struct rule_gist {
