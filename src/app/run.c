@@ -36,7 +36,8 @@ struct run {
     char id[RUN_ID_BYTES];
     char walls[RUN_WALLS_TEXT_BYTES];                               /* for the start record */
     char state[STATE_PATH_BYTES], log[PATH_MAX], private[PATH_MAX]; /* private: gone at the end */
-    int lock;                                                       /* of private: says that this run lives */
+    int lock;       /* of private: says that this run lives */
+    int cache_lock; /* says that its cache is in use; -1: none */
     uint32_t fail; /* test builds: 1 + the step that is to fail */
     unsigned findings;
     bool started; /* the command has */
@@ -152,7 +153,17 @@ static int plan_mounts(struct run *r, struct err *e)
         mounts_prepare(r->plan.mounts, e) < 0)
         return jail_step_failed(JAIL_STEP_plan, e);
     r->mounts_made = true;
+    const char *cache = r->plan.mounts_options.cache;
+    if (cache && run_kept_claim(cache, &r->cache_lock) < 0)
+        log_warn("%s: cannot be locked, so older caches stay", cache);
     return 0;
+}
+
+static void sweep_caches(struct run *r)
+{
+    if (r->cache_lock >= 0)
+        run_kept_sweep(r->plan.mounts_options.cache);
+    fd_auto_close(&r->cache_lock);
 }
 
 /* --- the jail --- */
@@ -373,7 +384,12 @@ int run_command(const struct run_options *o)
     log_set_name("exeat run");
     if (o->dry_run)
         return dry_run(o);
-    struct run r = {.o = o, .loop = loop_new(true), .status = RUN_FAILED, .jail = JAIL_NONE, .lock = -1};
+    struct run r = {.o = o,
+                    .loop = loop_new(true),
+                    .status = RUN_FAILED,
+                    .jail = JAIL_NONE,
+                    .lock = -1,
+                    .cache_lock = -1};
     if (!r.loop) {
         log_error("no event loop");
         return RUN_FAILED;
@@ -388,6 +404,7 @@ int run_command(const struct run_options *o)
     if (r.private[0])
         rmdir(r.private); /* after all that lay in it */
     fd_auto_close(&r.lock);
+    sweep_caches(&r);
     run_plan_clear(&r.plan);
     loop_free(r.loop);
     return status;

@@ -1,13 +1,20 @@
 #include "app/run_kept.h"
 
+#include "app/runs.h"
 #include "base/crypto.h"
 #include "policy/jail.h"
 #include "sandbox/mounts.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-enum { NAME_CHARS = 16 };
+enum { NAME_CHARS = 16, CACHE_NAME_BYTES = 2 * NAME_CHARS + 2, SWEPT_MAX = 64 };
 
 /* A folder's name that says which, without a path or a task's name in it. */
 static int name_of(const char *first, const char *second, uid_t uid, char ret[NAME_CHARS + 1])
@@ -46,4 +53,69 @@ int run_kept_check_agent(const struct policy *policy, struct err *e)
 {
     const char *agent = policy_jail(policy)->files.agent;
     return agent ? mounts_check_agent(agent, e) : 0;
+}
+
+/* --- what becomes of caches --- */
+
+int run_kept_claim(const char *cache, int *ret_lock)
+{
+    AUTO_FD int fd = open(cache, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) < 0 || futimens(fd, NULL) < 0)
+        return -1;
+    *ret_lock = TAKE_FD(fd);
+    return 0;
+}
+
+struct earlier {
+    char name[CACHE_NAME_BYTES];
+    struct timespec used;
+};
+
+static int latest_first(const void *a, const void *b)
+{
+    const struct timespec *x = &((const struct earlier *)a)->used, *y = &((const struct earlier *)b)->used;
+    if (x->tv_sec != y->tv_sec)
+        return x->tv_sec < y->tv_sec ? 1 : -1;
+    return x->tv_nsec < y->tv_nsec ? 1 : x->tv_nsec > y->tv_nsec ? -1 : 0;
+}
+
+/* Of the same task: its name up to the dash. */
+static bool is_earlier(const char *name, const char *own)
+{
+    return strlen(name) == CACHE_NAME_BYTES - 1 && strncmp(name, own, NAME_CHARS + 1) == 0 &&
+           strcmp(name, own) != 0;
+}
+
+static size_t find_earlier(DIR *dir, const char *own, struct earlier all[SWEPT_MAX])
+{
+    size_t count = 0;
+    struct stat st;
+    for (const struct dirent *entry; count < SWEPT_MAX && (entry = readdir(dir));)
+        if (is_earlier(entry->d_name, own) &&
+            fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+            snprintf(all[count].name, sizeof all[count].name, "%s", entry->d_name);
+            all[count++].used = st.st_mtim;
+        }
+    return count;
+}
+
+void run_kept_sweep(const char *cache)
+{
+    struct earlier all[SWEPT_MAX];
+    const char *slash = strrchr(cache, '/');
+    char folder[PATH_MAX];
+    if (!slash || (size_t)(slash - cache) >= sizeof folder)
+        return;
+    memcpy(folder, cache, (size_t)(slash - cache));
+    folder[slash - cache] = '\0';
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return;
+    size_t count = find_earlier(dir, slash + 1, all);
+    qsort(all, count, sizeof *all, latest_first);
+    for (size_t i = KEPT_EARLIER; i < count; i++)
+        if (runs_remove(dirfd(dir), all[i].name) < 0) {
+            /* what is left of it goes with a later run */
+        }
+    closedir(dir);
 }

@@ -27,3 +27,11 @@ MUST_USE int run_kept_find(struct arena *a, const struct run_kept_inputs *in, st
                            struct err *e);
 /* Whether the agent that the policy names, if any, is one that is known. */
 MUST_USE int run_kept_check_agent(const struct policy *policy, struct err *e);
+
+/* Says that the cache, which is there, is used now, and in use until *ret_lock is closed. */
+MUST_USE int run_kept_claim(const char *cache, int *ret_lock);
+/* Removes what the same task has kept under other policies, but for the KEPT_EARLIER that were used last and
+ * what other runs have claimed: each change of a policy begins a cache anew, and nobody would ever remove the
+ * old ones. */
+enum { KEPT_EARLIER = 2 };
+void run_kept_sweep(const char *cache);

@@ -59,17 +59,19 @@ static int remove_tree(struct sweep *s, int at, const char *name, unsigned depth
         close(fd); /* something is mounted there: not ours to empty */
         return -1;
     }
+    if (fchmod(fd, 0700) < 0) {
+        /* Go's modules lie in folders that nobody may write; where this fails, so does unlinkat */
+    }
     return empty_folder(s, fd, depth + 1) < 0 ? -1 : unlinkat(at, name, AT_REMOVEDIR);
 }
 
-static void sweep_one(int folder, const char *name)
+int runs_remove(int folder, const char *name)
 {
     struct sweep s = {0};
     AUTO_FD int fd = open_folder(folder, name);
     if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return; /* no folder, or alive */
-    if (remove_tree(&s, folder, name, 0) < 0)
-        log_warn("what a dead run has left in its folder %s cannot be removed whole", name);
+        return 0; /* no folder, or alive */
+    return remove_tree(&s, folder, name, 0);
 }
 
 static void sweep(int folder)
@@ -81,8 +83,8 @@ static void sweep(int folder)
         return;
     }
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        if (!is_dots(entry->d_name))
-            sweep_one(folder, entry->d_name);
+        if (!is_dots(entry->d_name) && runs_remove(folder, entry->d_name) < 0)
+            log_warn("what a dead run has left in its folder %s cannot be removed whole", entry->d_name);
     closedir(dir);
 }
 

@@ -9,3 +9,7 @@
  * the caller's: closing it gives the folder up.  What cannot be removed is left, and said on standard error.
  */
 MUST_USE int runs_claim(const char *folder, const char *id, int *ret_lock, struct err *e);
+
+/* Removes FOLDER/NAME with all that is in it, by descriptor and without following links, unless somebody holds
+ * a lock on it.  -1: not whole. */
+int runs_remove(int folder, const char *name);

@@ -7,6 +7,7 @@ UNIT_TESTS = \
 	%D%/test_app_env \
 	%D%/test_app_ipc \
 	%D%/test_app_run_env \
+	%D%/test_app_run_kept \
 	%D%/test_app_run_user \
 	%D%/test_app_trust \
 	%D%/test_app_registries \
