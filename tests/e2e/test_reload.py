@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -60,7 +61,7 @@ def test_a_reload_that_asks_for_less_says_so(watching, raw):
 def test_a_broken_file_keeps_what_was_in_force_and_the_next_good_one_takes_effect(watching, raw):
     one = watching()
     one.write_policy("exeat: 1\nallow: nonsense\n")
-    said(one, "not reloaded")
+    said(one, "not reloaded, what was in force")
     assert status(one, "/one") == 200
     one.write_policy(TWO)
     said(one, "reloaded (")
@@ -96,6 +97,29 @@ def test_a_file_with_two_links_is_not_read_by_the_watch(watching, raw, tmp_path)
     os.link(other, one.folder / "second")
     other.rename(one.folder / "widgets.yaml")
     said(one, "links")
+    assert status(one, "/two") == 403
+
+
+def test_a_link_is_not_followed_either_while_another_reload_is_pending(watching, raw, tmp_path):
+    other = "exeat: 1\ntask: gadgets\nallow: [GET https://raw.test/{}]\n"
+    one = watching(policies={"widgets": ONE, "gadgets": other.format("first")})
+    proxy = one.pid_of("proxy")
+    os.kill(proxy, signal.SIGSTOP)
+    try:
+        write_anew(one.folder / "gadgets.yaml", other.format("second"))
+        said(one, "a policy file has changed")
+        write_anew(one.folder / "gadgets.yaml", other.format("third"))
+        paths.wait_until(lambda: one.stderr().count("a policy file has changed") == 2, "the second change is seen")
+        (tmp_path / "elsewhere.yaml").write_text(TWO)
+        (one.folder / ".link").symlink_to(tmp_path / "elsewhere.yaml")
+        (one.folder / ".link").rename(one.folder / "widgets.yaml")
+        said(one, "symbolic link")
+    finally:
+        os.kill(proxy, signal.SIGCONT)
+    said(one, "not reloaded, what was in force")
+    gadgets = one.client("gadgets")
+    paths.wait_until(lambda: [gadgets.get(f"https://raw.test/{n}").status for n in ("first", "second", "third")] == [403, 200, 403],
+                     "what was written before the link is in force")
     assert status(one, "/two") == 403
 
 
