@@ -312,6 +312,25 @@ def test_another_users_folder_is_no_project(tmp_path):
     assert done.returncode == 125 and re.search("another user", done.stderr), done.stderr
 
 
+GIT = "exeat: 1\nextends: [{{git: github.com/acme/widgets, push: {}}}, {{npm: packages.corp.example{}}}]\n"
+
+
+@pytest.mark.parametrize("narrow, wide, line", [
+    (("false", ""), ("true", ""), '! new: allow "git push" (preset:git:'),
+    (("false", ""), ("false", ", addresses: [10.0.0.0/8]"), "addresses: none -> 10.0.0.0/8"),
+], ids=["a parameter", "addresses that it is lent"])
+def test_what_a_preset_is_given_is_told_rule_by_rule(project, narrow, wide, line):
+    def marks():
+        return {row[0] for row in project.exeat("trust").stdout.splitlines() if re.match(r"[! ] (new|gone|changed): ", row)}
+
+    project.policy.write_text(GIT.format(*narrow))
+    project.exeat("trust")
+    project.policy.write_text(GIT.format(*wide))
+    assert line in project.exeat("trust", "--show").stdout and marks() == {"!"}
+    project.policy.write_text(GIT.format(*narrow))
+    assert marks() == {" "}, "and nothing opens on the way back"
+
+
 # --- what is read is what was trusted ---
 
 @pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])
