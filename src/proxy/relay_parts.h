@@ -9,7 +9,7 @@ struct relays {
     struct list node; /* of worker->relays */
     struct worker *worker;
     struct jail *jail;       /* a reference */
-    struct task_state *task; /* it counts their connections */
+    struct task_state *task; /* the jail's: it counts their connections */
     int ask; /* proxy/client.h; closed with the jail's ports, which is before the last of these */
     struct list services, relays;
     unsigned count;

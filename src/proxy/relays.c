@@ -108,12 +108,9 @@ void relay_order_clear(struct relay_order *o)
 struct relays *relays_new(struct worker *w, struct jail *jail, int ask)
 {
     struct relays *all = calloc(1, sizeof *all);
-    struct task_state *task = task_table_get(w->tasks, slice_str(jail->task));
-    if (!all || !task) {
-        free(all);
+    if (!all)
         return NULL;
-    }
-    *all = (struct relays){.worker = w, .jail = jail_ref(jail), .task = task, .ask = ask};
+    *all = (struct relays){.worker = w, .jail = jail_ref(jail), .task = jail->state, .ask = ask};
     list_init(&all->services);
     list_init(&all->relays);
     list_insert(&w->relays, &all->node);
