@@ -67,6 +67,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/registries_toml.c \
 	%D%/registries_xml.c \
 	%D%/registries_yaml.c \
+	%D%/reload_say.c \
+	%D%/reload_say.h \
 	%D%/reload_socket.c \
 	%D%/reload_socket.h \
 	%D%/role.c \

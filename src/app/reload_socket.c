@@ -1,5 +1,7 @@
 #include "app/reload_socket.h"
 
+#include "app/folders.h"
+#include "app/runs.h"
 #include "base/io.h"
 
 #include <errno.h>
@@ -216,6 +218,24 @@ void reload_socket_free(struct reload_socket *r)
     close(r->fd);
     close(r->dir_fd);
     free(r);
+}
+
+int reload_place_make(struct reload_place *p, const char *state, const char *run, struct err *e)
+{
+    char all[sizeof p->dir];
+    int n = snprintf(all, sizeof all, "%s/" RELOAD_RUNS, state);
+    int m = snprintf(p->dir, sizeof p->dir, "%s/" RELOAD_RUNS "/%s", state, run);
+    if (n < 0 || m < 0 || (size_t)m >= sizeof p->dir)
+        return err_set(e, "%s: path too long", state);
+    return folders_make(all, e) < 0 || runs_claim(all, run, &p->lock, e) < 0 ? err_wrap(e, "orders") : 0;
+}
+
+void reload_place_remove(struct reload_place *p)
+{
+    if (p->dir[0])
+        rmdir(p->dir);
+    fd_auto_close(&p->lock);
+    *p = RELOAD_PLACE_NONE;
 }
 
 /* --- the caller's side --- */

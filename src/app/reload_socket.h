@@ -29,6 +29,15 @@ typedef void reload_take(void *arg, enum reload_order order, struct trust_record
 MUST_USE int reload_socket_open(struct loop *loop, const char *dir, const char *about, reload_take *take, void *arg,
                                 struct reload_socket **ret, struct err *e);
 void reload_socket_free(struct reload_socket *r); /* also removes the name */
+
+/* Of a run: a folder of its own, which is not where the trust files of the jail lie. */
+struct reload_place {
+    char dir[4096]; /* "": none was made */
+    int lock;       /* of it: says that this run lives */
+};
+#define RELOAD_PLACE_NONE ((struct reload_place){.dir = "", .lock = -1})
+MUST_USE int reload_place_make(struct reload_place *p, const char *state, const char *run, struct err *e);
+void reload_place_remove(struct reload_place *p); /* after the socket */
 /* To all who wait; `r` may be NULL. */
 void reload_socket_say(struct reload_socket *r, char level, const char *line);
 void reload_socket_end(struct reload_socket *r, int status);

@@ -3,6 +3,7 @@
 #include "app/files.h"
 #include "app/jailnet.h"
 #include "app/local_socket.h"
+#include "app/reload_say.h"
 #include "app/run_server.h"
 #include "app/udp_watch.h"
 #include "base/log.h"
@@ -24,6 +25,10 @@ struct guest {
     struct trustfiles trust;
     struct network network; /* what is not the daemon's */
     struct udp_watch udp;
+    struct reload_place place;
+    struct reload_socket *orders;
+    struct policy *policy;  /* in force; NULL: the one that it began with */
+    struct policy *pending; /* the daemon looks at it */
     struct ipc_guest_left left;
     bool serving, leaving, has_left, over;
 };
@@ -70,6 +75,88 @@ static void over(struct guest *g)
     with->ended(with->arg);
 }
 
+/* Nobody would judge or limit them, and the proxy is somebody else's. */
+static int check_policy(const struct policy *policy, struct err *e)
+{
+    const struct policy_jail *jail = policy_jail(policy);
+    const struct policy_forward *f = jail->service_count ? jail->services : jail->publish;
+    if (jail->service_count + jail->publish_count == 0)
+        return 0;
+    return err_set(e, "%s:%u:%u: `services` and `publish` go with a run's own proxy, not with --daemon",
+                   policy_file(policy), f->line, f->column);
+}
+
+static enum config_mode mode_of(const struct run_options *o)
+{
+    if (!o->mode)
+        return CONFIG_MODE_POLICY;
+    return strcmp(o->mode, "monitor") == 0 ? CONFIG_MODE_MONITOR : CONFIG_MODE_ENFORCE;
+}
+
+/* --- reloading --- */
+
+static void refuse(struct guest *g, const char *why)
+{
+    reload_say(g->orders, 'e', "not reloaded, what was in force stays in force: %s", why);
+    reload_socket_end(g->orders, 2);
+}
+
+static void reloaded(struct guest *g, const struct ipc_message *m)
+{
+    char text[900];
+    AUTO(policy) *next = TAKE(g->pending);
+    ipc_text(m, text, sizeof text);
+    if (m->type == IPC_RUN_REFUSED) {
+        refuse(g, text);
+        return;
+    }
+    const struct run_options *o = g->server.with.o;
+    reload_say_policy(g->orders, run_task(o), g->policy ? g->policy : o->policy, next);
+    reload_say(g->orders, 'i', "reloaded (by the daemon)");
+    reload_socket_end(g->orders, 0);
+    policy_free(g->policy);
+    g->policy = TAKE(next);
+}
+
+static void say_problem(void *arg, const char *file, unsigned line, unsigned column, const char *message)
+{
+    const struct guest *g = arg;
+    reload_say(g->orders, 'e', "%s:%u:%u: %s", file, line, column, message);
+}
+
+static int send_policy(struct guest *g, const struct trust_record *texts, struct err *e)
+{
+    const struct run_options *o = g->server.with.o;
+    AUTO(bundle) *bundle = NULL;
+    AUTO(policy) *next = NULL;
+    if (strcmp(texts->files[0].path, o->policy_name) != 0)
+        return err_set(e, "it was started with the policy %s, and not with %s", o->policy_name,
+                       texts->files[0].path);
+    AUTO_FD int fd = files_pack_policy(texts->files, texts->count, e);
+    if (fd < 0 || bundle_open(fd, &bundle, e) < 0)
+        return -1;
+    const struct load_policy from = {
+        .texts = bundle, .file = o->policy_name, .task = run_task(o), .mode = mode_of(o)};
+    if (load_policy(&from, say_problem, g, &next, e) < 0 || check_policy(next, e) < 0 ||
+        ipc_send(&g->ipc, IPC_RUN_POLICY, SLICE(""), &fd, 1, e) < 0)
+        return -1;
+    g->pending = TAKE(next);
+    return 0;
+}
+
+static void on_order(void *arg, enum reload_order order, struct trust_record *texts)
+{
+    struct guest *g = arg;
+    AUTO(trust_record) *mine = texts;
+    struct err e;
+    if (order == RELOAD_KEEPER)
+        refuse(g, "the CA is the daemon's");
+    else if (!mine || g->pending || g->leaving)
+        refuse(g, !mine ? "no policy came with it" : "it is busy with another one");
+    else if (send_policy(g, mine, &e) < 0)
+        refuse(g, e.text);
+}
+
 static void on_message(struct loop_io *io, int events UNUSED)
 {
     struct guest *g = CONTAINER_OF(io, struct guest, io);
@@ -84,6 +171,10 @@ static void on_message(struct loop_io *io, int events UNUSED)
         over(g);
         return;
     }
+    if (g->pending && (m.type == IPC_RUN_POLICY_TAKEN || m.type == IPC_RUN_REFUSED)) {
+        reloaded(g, &m);
+        return;
+    }
     if (m.type == IPC_RUN_LEFT)
         g->has_left = ipc_payload(&m, &g->left, sizeof g->left) == 0;
     ipc_message_close(&m);
@@ -91,24 +182,6 @@ static void on_message(struct loop_io *io, int events UNUSED)
 }
 
 /* --- the beginning --- */
-
-/* Nobody would judge or limit them, and the proxy is somebody else's. */
-static int check_policy(const struct run_options *o, struct err *e)
-{
-    const struct policy_jail *jail = policy_jail(o->policy);
-    const struct policy_forward *f = jail->service_count ? jail->services : jail->publish;
-    if (jail->service_count + jail->publish_count == 0)
-        return 0;
-    return err_set(e, "%s:%u:%u: `services` and `publish` go with a run's own proxy, not with --daemon",
-                   o->policy_name, f->line, f->column);
-}
-
-static enum config_mode mode_of(const struct run_options *o)
-{
-    if (!o->mode)
-        return CONFIG_MODE_POLICY;
-    return strcmp(o->mode, "monitor") == 0 ? CONFIG_MODE_MONITOR : CONFIG_MODE_ENFORCE;
-}
 
 static int say_hello(struct guest *g, struct err *e)
 {
@@ -155,7 +228,7 @@ static int take_welcome(struct guest *g, struct err *e)
 static int meet(struct guest *g, struct err *e)
 {
     const struct run_options *o = g->server.with.o;
-    if (check_policy(o, e) < 0)
+    if (check_policy(o->policy, e) < 0)
         return -1;
     AUTO_FD int fd = local_socket_connect(o->daemon, e);
     if (fd < 0 || ipc_open(&g->ipc, fd, IPC_RUN, IPC_SUPERVISOR, e) < 0)
@@ -211,6 +284,9 @@ static int guest_add(struct run_server *s, struct network *n, const struct polic
     g->serving = true;
     loop_io_init(&g->io, s->with.loop, g->ipc.fd, on_message);
     loop_io_want(&g->io, LOOP_READ);
+    if (reload_place_make(&g->place, s->state, s->with.id, e) < 0 ||
+        reload_socket_open(s->with.loop, g->place.dir, s->with.o->project, on_order, g, &g->orders, e) < 0)
+        return -1;
     return udp_watch_start(&g->udp, s->with.loop, g->network.nft, tell_udp, g) < 0 ? err_set(e, "no memory")
                                                                                    : 0;
 }
@@ -263,6 +339,10 @@ static void guest_free(struct run_server *s)
         loop_io_stop(&g->io);
     udp_watch_stop(&g->udp);
     network_close(&g->network);
+    reload_socket_free(g->orders);
+    reload_place_remove(&g->place);
+    policy_free(g->policy);
+    policy_free(g->pending);
     ipc_close(&g->ipc);
     free(g);
 }
@@ -284,6 +364,7 @@ int run_guest_start(const struct run_serving *with, struct run_server **ret, str
         return err_set(e, "no memory");
     g->server = (struct run_server){.kind = &kind, .with = *with, .state = with->state, .trust = &g->trust};
     network_init(&g->network);
+    g->place = RELOAD_PLACE_NONE;
     if (meet(g, e) < 0) {
         guest_free(&g->server);
         return -1;

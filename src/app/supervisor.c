@@ -180,7 +180,8 @@ int supervisor_start(struct loop *loop, const struct supervisor_options *o, stru
     s->loop = loop;
     list_init(&s->jails);
     list_init(&s->jails_asked);
-    s->audit_dir = s->inflight = s->orders_lock = -1;
+    s->audit_dir = s->inflight = -1;
+    s->place = RELOAD_PLACE_NONE;
     if (start(s, e) < 0)
         return -1;
     *ret = TAKE(s);

@@ -36,8 +36,7 @@ struct supervisor {
     struct trust_record *given_texts; /* a run's, from `exeat reload`; NULL: those of the start */
     struct files_given *given;        /* the configuration, and those */
     struct reload_socket *orders;
-    char orders_dir[4096]; /* of a run: its own, removed at the end; "": the state folder */
-    int orders_lock;       /* of that: says that this run lives */
+    struct reload_place place; /* of a run's orders; a daemon's lie in the state folder */
     struct file_watch *watch; /* NULL: policy files are not watched */
     struct listeners listeners;
     unsigned workers;

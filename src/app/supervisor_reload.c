@@ -1,39 +1,12 @@
 /* Reading everything again: all of it takes effect, or nothing, and what came of it is said. */
-#include "app/folders.h"
 #include "app/notify.h"
-#include "app/runs.h"
+#include "app/reload_say.h"
 #include "app/supervisor_internal.h"
 #include "base/log.h"
-#include "policy/diff.h"
 #include "policy/model.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-enum { CHANGES_SAID = 40 };
-
-/* On standard error, and to whoever has asked for it. */
-static void PRINTF(3, 4) say(struct supervisor *s, char level, const char *fmt, ...)
-{
-    char line[RELOAD_LINE_BYTES - 1];
-    va_list ap;
-    va_start(ap, fmt);
-    if (vsnprintf(line, sizeof line, fmt, ap) < 0)
-        line[0] = '\0';
-    va_end(ap);
-    for (char *c = line; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?'; /* names and patterns of a policy: nothing may draw on a terminal */
-    if (level == 'e')
-        log_error("%s", line);
-    else if (level == 'w')
-        log_warn("%s", line);
-    else
-        log_info("%s", line);
-    reload_socket_say(s->orders, level, line);
-}
 
 /* --- what a reload changes --- */
 
@@ -60,7 +33,7 @@ static bool same_audit(const struct config *a, const struct config *b)
 static void warn_of_restart(struct supervisor *s, const char *what, bool same)
 {
     if (!same)
-        say(s, 'w', "`%s` has changed: this takes effect at the next start", what);
+        reload_say(s->orders, 'w', "`%s` has changed: this takes effect at the next start", what);
 }
 
 static void compare(struct supervisor *s, const struct config *old, const struct config *new)
@@ -72,49 +45,6 @@ static void compare(struct supervisor *s, const struct config *old, const struct
     warn_of_restart(s, "control", same_text(old->control.socket, new->control.socket) &&
                                       same_text(old->control.group, new->control.group));
     warn_of_restart(s, "ca", strcmp(old->ca.cert, new->ca.cert) == 0 && strcmp(old->ca.key, new->ca.key) == 0);
-}
-
-struct changes {
-    struct supervisor *s;
-    const char *task;
-    unsigned count;
-};
-
-/* A jail stays as it was made; what connects it with this machine the proxy judges again (proxy/relay.h). */
-static const char *when_in_jail(const struct diff_change *c)
-{
-    bool forwards = strcmp(c->what, "services") == 0 || strcmp(c->what, "publish") == 0;
-    return forwards ? " (what has gone ends now, what is new opens at the next run)" : " (takes effect at the next run)";
-}
-
-/* Less may be forbidden than before: that deserves more than a line among others. */
-static int say_change(void *arg, const struct diff_change *c)
-{
-    struct changes *w = arg;
-    AUTO_BUF line = BUF_INIT(RELOAD_LINE_BYTES);
-    if (w->count++ >= CHANGES_SAID)
-        return 0;
-    if (diff_line(c, &line) < 0 || !buf_cstr(&line))
-        say(w->s, 'w', "%s: a rule has changed in more words than a line takes", w->task);
-    else
-        say(w->s, c->drops ? 'w' : 'i', "%s: %s%s", w->task, buf_cstr(&line),
-            c->drops  ? " (less is asked for or forbidden than before)"
-            : c->jail ? when_in_jail(c)
-                      : "");
-    return 0;
-}
-
-static void say_policy(struct supervisor *s, const char *task, const struct policy *old, const struct policy *new)
-{
-    struct changes w = {s, task, 0};
-    if (strcmp(policy_digest(old), policy_digest(new)) == 0)
-        return;
-    if (policy_diff(old, new, say_change, &w) < 0)
-        say(s, 'w', "%s: the policy has changed; too much to say what", task);
-    else if (w.count == 0)
-        say(s, 'i', "%s: the policy's text has changed, not what it allows or denies", task);
-    else if (w.count > CHANGES_SAID)
-        say(s, 'w', "%s: and %u changes more", task, w.count - CHANGES_SAID);
 }
 
 static size_t task_index(const struct config *c, const char *name)
@@ -129,13 +59,13 @@ static void say_tasks(struct supervisor *s, const struct load *old, const struct
         const char *name = new->config->tasks[i].name;
         size_t was = task_index(old->config, name);
         if (was == old->config->task_count)
-            say(s, 'i', "%s: a new task", name);
+            reload_say(s->orders, 'i', "%s: a new task", name);
         else
-            say_policy(s, name, old->policies[was], new->policies[i]);
+            reload_say_policy(s->orders, name, old->policies[was], new->policies[i]);
     }
     for (size_t i = 0; i < old->config->task_count; i++)
         if (!config_find_task(new->config, old->config->tasks[i].name))
-            say(s, 'i', "%s: the task has gone", old->config->tasks[i].name);
+            reload_say(s->orders, 'i', "%s: the task has gone", old->config->tasks[i].name);
 }
 
 int supervisor_tell_proxy(struct supervisor *s, enum ipc_type type, struct slice text, const int *fd)
@@ -194,9 +124,9 @@ static void restart_keeper(struct supervisor *s)
     if (s->keeper.pid != 0 || s->o.ephemeral_ca)
         return;
     if (replace_keeper(s, &e) < 0)
-        say(s, 'e', "the keeper cannot be started: %s", e.text);
+        reload_say(s->orders, 'e', "the keeper cannot be started: %s", e.text);
     else
-        say(s, 'i', "the keeper has been started anew");
+        reload_say(s->orders, 'i', "the keeper has been started anew");
 }
 
 static void rotate_keeper(struct supervisor *s)
@@ -204,13 +134,13 @@ static void rotate_keeper(struct supervisor *s)
     struct err e = {0};
     int status = 0;
     if (s->o.ephemeral_ca) {
-        say(s, 'e', "the CA of a run is its own, and ends with it");
+        reload_say(s->orders, 'e', "the CA of a run is its own, and ends with it");
         status = 2;
     } else if (replace_keeper(s, &e) < 0) {
-        say(s, 'e', "the CA in force stays in force: %s", e.text);
+        reload_say(s->orders, 'e', "the CA in force stays in force: %s", e.text);
         status = 2;
     } else {
-        say(s, 'i', "certificates are signed by the new CA from now on");
+        reload_say(s->orders, 'i', "certificates are signed by the new CA from now on");
     }
     reload_socket_end(s->orders, status);
 }
@@ -219,7 +149,7 @@ static void rotate_keeper(struct supervisor *s)
 
 static void refuse(struct supervisor *s, const char *why)
 {
-    say(s, 'e', "not reloaded, what was in force stays in force: %s", why);
+    reload_say(s->orders, 'e', "not reloaded, what was in force stays in force: %s", why);
     notify_state("READY=1");
     reload_socket_end(s->orders, 2);
 }
@@ -259,7 +189,7 @@ void supervisor_reloaded(struct supervisor *s, const struct ipc_message *m)
         say_tasks(s, s->load, pending);
         load_free(s->load);
         s->load = TAKE(pending);
-        say(s, 'i', "reloaded (%zu task%s)", s->load->config->task_count,
+        reload_say(s->orders, 'i', "reloaded (%zu task%s)", s->load->config->task_count,
             s->load->config->task_count == 1 ? "" : "s");
         notify_state("READY=1");
         watch_files(s);
@@ -311,7 +241,7 @@ static void on_order(void *arg, enum reload_order order, struct trust_record *te
     struct err e;
     AUTO(trust_record) *mine = texts;
     if (s->stopping || !s->watching) {
-        say(s, 'e', "it is ending");
+        reload_say(s->orders, 'e', "it is ending");
         reload_socket_end(s->orders, 2);
     } else if (order == RELOAD_KEEPER) {
         rotate_keeper(s);
@@ -329,7 +259,7 @@ static void on_order(void *arg, enum reload_order order, struct trust_record *te
 static void on_change(void *arg)
 {
     struct supervisor *s = arg;
-    say(s, 'i', "a policy file has changed");
+    reload_say(s->orders, 'i', "a policy file has changed");
     s->files.alone = true;
     supervisor_reload(s);
     s->files.alone = false;
@@ -337,7 +267,8 @@ static void on_change(void *arg)
 
 static void on_trouble(void *arg, const char *what)
 {
-    say(arg, 'w', "%s", what);
+    const struct supervisor *s = arg;
+    reload_say(s->orders, 'w', "%s", what);
 }
 
 /* A policy and what it extends by path, each once. */
@@ -365,7 +296,7 @@ static void watch_files(struct supervisor *s)
     for (size_t i = 0; i < s->load->config->task_count; i++)
         count = add_policy(s->load->policies[i], paths, count);
     if (file_watch_set(s->watch, paths, count, &e) < 0)
-        say(s, 'w', "%s: reload with a signal", e.text);
+        reload_say(s->orders, 'w', "%s: reload with a signal", e.text);
 }
 
 static int start_watch(struct supervisor *s, struct err *e)
@@ -383,15 +314,9 @@ int supervisor_hear(struct supervisor *s, struct err *e)
 {
     const char *folder = s->load->config->state;
     if (s->o.project) {
-        /* not where the trust files of the jail lie */
-        char all[sizeof s->orders_dir];
-        int n = snprintf(all, sizeof all, "%s/" RELOAD_RUNS, folder);
-        int m = snprintf(s->orders_dir, sizeof s->orders_dir, "%s/" RELOAD_RUNS "/%s", folder, s->run);
-        if (n < 0 || m < 0 || (size_t)m >= sizeof s->orders_dir)
-            return err_set(e, "%s: path too long", folder);
-        if (folders_make(all, e) < 0 || runs_claim(all, s->run, &s->orders_lock, e) < 0)
-            return err_wrap(e, "orders");
-        folder = s->orders_dir;
+        if (reload_place_make(&s->place, folder, s->run, e) < 0)
+            return -1;
+        folder = s->place.dir;
     }
     if (reload_socket_open(s->loop, folder, s->o.project, on_order, s, &s->orders, e) < 0)
         return -1;
@@ -401,9 +326,7 @@ int supervisor_hear(struct supervisor *s, struct err *e)
 void supervisor_hear_no_more(struct supervisor *s)
 {
     reload_socket_free(s->orders);
-    if (s->orders_dir[0])
-        rmdir(s->orders_dir);
-    fd_auto_close(&s->orders_lock);
+    reload_place_remove(&s->place);
     file_watch_free(s->watch);
     trust_record_free(s->given_texts);
     free(s->given);

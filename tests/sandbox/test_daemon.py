@@ -105,9 +105,9 @@ def run(world, daemon, script, *options, policy=None, **keywords):
     return world.jail("sh", "-c", script, options=["--daemon", daemon.socket, *options], policy=policy, **keywords)
 
 
-def start(world, daemon, script, *options):
+def start(world, daemon, script, *options, policy=None):
     """In the background; `script` is given a pipe as its standard input."""
-    command = [world.exeat, "run", "--policy", world.top / "policy.yaml", "--daemon", daemon.socket, *options, "--", "sh", "-c", script]
+    command = [world.exeat, "run", "--policy", policy or world.top / "policy.yaml", "--daemon", daemon.socket, *options, "--", "sh", "-c", script]
     return subprocess.Popen([str(word) for word in command], cwd=world.project, env=world.environment(), text=True,
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **world.as_user())
 
@@ -316,6 +316,30 @@ def test_a_reload_of_the_site_counts_for_runs_at_once(make, world):
     daemon.reload()
     assert end(process)[1] == "403\n"
     assert daemon.of(f"{world.uid}/reloaded", "request")[-1]["rule"]["name"] == "no more"
+
+
+def test_the_runs_own_policy_is_reloaded_through_the_daemon(shared, world):
+    path = world.top / "changed.yaml"
+    path.write_text(POLICY)
+    process = start(world, shared, f"{GET} -o /dev/null -w '%{{http_code}}\\n'; read x; {GET} -o /dev/null -w '%{{http_code}}\\n'",
+                    "--task", "own-reload", policy=path)
+    assert process.stdout.readline() == "200\n"
+    for wrong, said in (("allow: [{hosts: x}]\n", "changed.yaml:2:"), ("publish: [3000]\n", "publish"),
+                        ("allow: [{host: a.test, paths: [/**], addresses: [10.0.0.0/8]}]\n", "addresses")):
+        path.write_text("exeat: 1\n" + wrong)
+        done = world.run([world.exeat, "reload", "--policy", path])
+        assert done.returncode == 2 and said in done.stderr + done.stdout, done
+    path.write_text(POLICY.replace("/v1/**", "/v2/**"))
+
+    def reloaded():
+        """The daemon takes one a second."""
+        done = world.run([world.exeat, "reload", "--policy", path])
+        return done.returncode == 0 and done.stderr + done.stdout
+
+    assert "the api" in paths.wait_until(reloaded, "a reload")
+    assert end(process)[1] == "403\n"
+    kinds = [(r["kind"], r.get("outcome")) for r in shared.of(f"{world.uid}/own-reload", "reload")]
+    assert kinds == [("reload", "refused"), ("reload", None)]
 
 
 def test_a_daemon_of_an_unprivileged_user_serves_its_own(make, world):
