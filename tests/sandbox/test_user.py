@@ -38,6 +38,13 @@ def test_the_log_is_asked_for_outside(world, words):
     assert done.returncode == 2 and "lies outside this jail" in done.stderr, done
 
 
+def test_the_projects_policy_is_judged_by_as_it_stands_in_the_jail(world):
+    (world.project / ".exeat.yaml").write_text("exeat: 1\nallow:\n  - GET https://a.example/x\n")
+    done = inside(world, "check", "GET", "https://a.example/x")
+    (world.project / ".exeat.yaml").unlink()
+    assert done.returncode == 0 and "in force is what was trusted outside" in done.stderr, done
+
+
 def test_judging_and_help_work_in_a_jail(world):
     (world.project / "mine.yaml").write_text("exeat: 1\nallow:\n  - GET https://a.example/x\n")
     assert inside(world, "check", "--policy", "mine.yaml", "GET", "https://a.example/x").returncode == 0
