@@ -231,6 +231,32 @@ def test_a_hello_in_many_pieces_is_read_all_the_same(exeat, raw):
     stream.close()
 
 
+def in_records(message, most):
+    """The same handshake message in records of at most so many bytes (RFC 8446 5.1)."""
+    body = message[5:]
+    return b"".join(b"\x16\x03\x01" + len(piece).to_bytes(2, "big") + piece
+                    for piece in (body[i:i + most] for i in range(0, len(body), most)))
+
+
+@pytest.mark.parametrize("name, opens", [("raw.test", True), ("second.test", False)])
+def test_a_hello_in_many_records_is_one_hello(exeat, raw, name, opens):
+    stream, _ = exeat.client().connect("raw.test:443")
+    stream.send(in_records(hello(name), 7))
+    assert stream.sock.recv(1) == (b"\x16" if opens else b"\x15")
+    stream.close()
+
+
+@pytest.mark.parametrize("name, opens", [(None, True), ("raw.test", False)])
+def test_an_address_has_no_server_name(start, raw_origin, raw, name, opens):
+    exeat = start(policy=f"exeat: 1\nallow:\n  - {{host: 127.0.0.1, ports: [{raw_origin.port}], tls: passthrough, "
+                         "addresses: [127.0.0.1/32]}\n")
+    stream, _ = exeat.client().connect(f"127.0.0.1:{raw_origin.port}")
+    stream.send(hello(name))
+    assert stream.sock.recv(1) == (b"\x16" if opens else b"\x15")
+    stream.close()
+    assert exeat.one_record()["reason"] == (None if opens else "sni-mismatch")
+
+
 def test_a_client_that_says_nothing_does_not_stay(exeat, raw):
     stream, _ = exeat.client().connect("raw.test:443")
     before = time.monotonic()
