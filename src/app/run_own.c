@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { CONFIG_BYTES = 64 << 10 };
 #define CONFIG_NAME "exeat run"
@@ -15,6 +16,7 @@ struct own {
     struct run_server server;
     struct supervisor *supervisor;
     unsigned jail_id;
+    char *state, *log; /* a reload frees those of the configuration */
     struct buf config;
     struct files_given *given;
 };
@@ -106,6 +108,8 @@ static void own_free(struct run_server *s)
     struct own *w = own_of(s);
     supervisor_free(w->supervisor);
     free(w->given);
+    free(w->state);
+    free(w->log);
     buf_free(&w->config);
     free(w);
 }
@@ -167,21 +171,28 @@ static const struct run_server_kind kind = {
     .free = own_free,
 };
 
+static int describe(struct own *w, struct err *e)
+{
+    const struct load *load = supervisor_load(w->supervisor);
+    w->server.state = w->state = strdup(load->config->state);
+    w->server.log = w->log = strdup(load->config->audit.file);
+    if (!w->state || !w->log)
+        return err_set(e, "no memory");
+    w->server.trust = supervisor_trust(w->supervisor);
+    w->server.monitor = policy_mode(load->policies[0]) == POLICY_MONITOR;
+    return 0;
+}
+
 int run_own_start(const struct run_serving *with, struct run_server **ret, struct err *e)
 {
     struct own *w = calloc(1, sizeof *w);
     if (!w)
         return err_set(e, "no memory");
     w->server = (struct run_server){.kind = &kind, .with = *with};
-    if (make_config(w, e) < 0 || start_supervisor(w, e) < 0) {
+    if (make_config(w, e) < 0 || start_supervisor(w, e) < 0 || describe(w, e) < 0) {
         own_free(&w->server);
         return -1;
     }
-    const struct load *load = supervisor_load(w->supervisor);
-    w->server.state = load->config->state;
-    w->server.log = load->config->audit.file;
-    w->server.trust = supervisor_trust(w->supervisor);
-    w->server.monitor = policy_mode(load->policies[0]) == POLICY_MONITOR;
     *ret = &w->server;
     return 0;
 }
