@@ -7,8 +7,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* Without a word for so long, nothing comes any more; without room, the caller's terminal is stopped. */
-enum { BYTES = 64 << 10, WRITTEN_MS = 1000, SHOWN_MS = 10000 };
+/* Without room for so long, the caller's terminal is stopped, and the rest is nobody's. */
+enum { BYTES = 64 << 10, SHOWN_MS = 10000 };
 
 static void want(struct run_pty *p)
 {
@@ -158,25 +158,21 @@ void run_pty_leave(struct run_pty *p)
     want(p);
 }
 
-/* One step of moving what is left; false where nothing more comes or goes. */
-static bool move_on(struct run_pty *p)
-{
-    bool room = buf_space(&p->out) && !p->ended, left = buf_len(&p->out);
-    struct pollfd at[] = {{.fd = room ? p->master : -1, .events = POLLIN},
-                          {.fd = left ? p->tty : -1, .events = POLLOUT}};
-    if (poll(at, ARRAY_LEN(at), left ? SHOWN_MS : WRITTEN_MS) <= 0)
-        return false;
-    if (at[0].revents && !pull(p->master, &p->out))
-        p->ended = true;
-    return !at[1].revents || push(p->tty, &p->out);
-}
-
-/* What was written before the end is still in the kernel, and may be on its way there: only the end of the
- * jail's side (EIO) says that all has come. */
+/* What was written before the end is still in the kernel, and all that is when a read finds nothing more
+ * (pid 1 keeps the jail's side open until we are done: sandbox/inner.h). */
 static void show_last_words(struct run_pty *p)
 {
-    while ((!p->ended || buf_len(&p->out)) && move_on(p))
-        ;
+    for (;;) {
+        size_t before = buf_len(&p->out);
+        if (!p->ended && !pull(p->master, &p->out))
+            p->ended = true;
+        bool all = p->ended || (buf_len(&p->out) == before && buf_space(&p->out));
+        if (all && buf_len(&p->out) == 0)
+            return;
+        struct pollfd out = {.fd = p->tty, .events = POLLOUT};
+        if (poll(&out, 1, SHOWN_MS) <= 0 || !push(p->tty, &p->out))
+            return;
+    }
 }
 
 void run_pty_stop(struct run_pty *p)

@@ -127,6 +127,15 @@ int inner_start(struct inner *in, enum jail_step *ret_step, struct err *e)
 
 /* --- while it runs --- */
 
+/* With the command ends what it left behind: nothing is written any more when the supervisor hears of it. */
+static void end_others(void)
+{
+    if (kill(-1, SIGKILL) < 0 && errno != ESRCH)
+        return; /* the end of the namespace does the same */
+    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+        ;
+}
+
 /* False: it has ended, *ret_status is ours. */
 static bool reap_one(struct inner *in, pid_t pid, int status, int *ret_status)
 {
@@ -134,8 +143,10 @@ static bool reap_one(struct inner *in, pid_t pid, int status, int *ret_status)
         return true;
     if (WIFSTOPPED(status))
         return jail_say(in->control, JAIL_STOPPED, WSTOPSIG(status)) == 0;
+    end_others();
     if (jail_say(in->control, JAIL_ENDED, status) < 0)
         return false;
+    in->over = true;
     *ret_status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     return false;
 }
@@ -182,8 +193,10 @@ static bool give_sockets(const struct inner *in, int32_t count)
             break;
         fds[n++] = fd;
     }
-    /* They may not be on their way: the command can use up what its user has for that (unix(7), ETOOMANYREFS). */
-    bool sent = jail_send(in->control, &m, sizeof m, fds, n) == 0 || jail_send(in->control, &m, sizeof m, NULL, 0) == 0;
+    /* They may not be on their way: the command can use up what its user has for that (unix(7),
+     * ETOOMANYREFS). */
+    bool sent = jail_send(in->control, &m, sizeof m, fds, n) == 0 ||
+                jail_send(in->control, &m, sizeof m, NULL, 0) == 0;
     while (n > 0)
         close(fds[--n]);
     return sent;
@@ -203,6 +216,15 @@ static bool obey(struct inner *in)
     else if (p.type == JAIL_WANT_SOCKETS)
         return give_sockets(in, p.message.value);
     return true;
+}
+
+/* Until the supervisor has read what the terminal still holds, and ends us. */
+static void await_end(const struct inner *in)
+{
+    struct jail_packet p;
+    struct err e;
+    while (jail_receive(in->control, -1, &p, &e) == JAIL_GOT)
+        jail_packet_close(&p);
 }
 
 static void wake_up(int signo UNUSED)
@@ -226,5 +248,7 @@ int inner_reap(struct inner *in)
         if (n > 0 && !obey(in))
             break;
     }
+    if (in->over)
+        await_end(in);
     return status;
 }

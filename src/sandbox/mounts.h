@@ -38,6 +38,7 @@ struct mount_op {
     const char *reason; /* for --dry-run: "the project", "git: hooks", "files.read" */
     bool protects;      /* the jail is stopped when this mount goes */
     bool create;        /* `to` is not on the host yet: mounts_prepare makes it, mounts_finish removes it */
+    bool settled;       /* of the system: a small file is copied, as it is at the start */
     bool make_from;     /* `from` is a folder of ours: mounts_prepare makes it where it is missing */
     bool directory;     /* what `create` makes; a file gets `text` */
 };

@@ -181,8 +181,8 @@ static int bind_op(struct stage *s, const struct mount_op *op, uint64_t flags, s
 /* --- small files --- */
 
 /* A mount costs more than a small file: bubblewrap copies each and reads the list of all of them for each
- * thing that it mounts itself.  So what is read-only and lies in the jail's own /, which is made read-only in
- * the end, is written there. */
+ * thing that it mounts itself.  So what is read-only, does not change and lies in the jail's own /, which is
+ * made read-only in the end, is written there. */
 static int open_in_place(const struct stage *s, const char *to)
 {
     char name[NAME_MAX + 1];
@@ -199,7 +199,7 @@ static int open_small(const struct mount_op *op, size_t *ret_size)
     const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
                                  .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
     struct stat st;
-    if (op->protects || op->fd < 0 || fstat(op->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+    if (!op->settled || op->protects || op->fd < 0 || fstat(op->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
         st.st_size > SMALL_BYTES || (st.st_mode & 0111))
         return -1;
     AUTO_FD int fd = (int)syscall(SYS_openat2, AT_FDCWD, op->from, &how, sizeof how);

@@ -72,7 +72,10 @@ static int add_system(struct mounts *m, const char *path, struct err *e)
         return 0;
     if (S_ISLNK(st.st_mode))
         return add_link(m, path, real, e);
-    return mounts_add_path(m, MOUNT_READ, real, path, "the system", false, e);
+    int result = mounts_add_path(m, MOUNT_READ, real, path, "the system", false, e);
+    if (result == 0)
+        mounts_find(m, path)->settled = true;
+    return result < 0 ? -1 : 0;
 }
 
 static int add_private(struct mounts *m, const char *to, const char *reason, struct err *e)

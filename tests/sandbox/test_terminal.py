@@ -81,6 +81,11 @@ def server_of(tmux):
     return int(tmux.tmux("display-message", "-p", "#{pid}"))
 
 
+def draws(tmux, count):
+    """vim has so many lines that are not there: it has heard of the window's size, and listens."""
+    paths.wait_until(lambda: len(re.findall(r"^~", tmux.screen(), re.MULTILINE)) == count, f"vim draws {count} lines", 20, 0.05)
+
+
 def test_vim_follows_the_size_of_its_window(tmux):
     if not shutil.which("vim"):
         pytest.skip("no vim")
@@ -88,13 +93,14 @@ def test_vim_follows_the_size_of_its_window(tmux):
     tmux.sees(r"^~$")
     assert len(re.findall(r"^~", tmux.screen(), re.MULTILINE)) == 22
     tmux.resize(31, 61)
-    paths.wait_until(lambda: len(re.findall(r"^~", tmux.screen(), re.MULTILINE)) == 29, "vim draws 29 empty lines", 20, 0.05)
+    draws(tmux, 29)
     tmux.enter(":echo 'size' &lines &columns")
     tmux.sees(r"^size 31 61")
     tmux.type(("C-z",))
     tmux.sees(r"Stopped")
     tmux.resize(26, 66)
     tmux.enter("fg")
+    draws(tmux, 24)
     tmux.enter(":echo 'size' &lines &columns")
     tmux.sees(r"^size 26 66")
     tmux.enter(":q!")
