@@ -31,6 +31,9 @@ MARKERS = (
 # Orphans fall to the process that `run` started us from; without it they are out of sight.
 REAPER = os.getppid() if os.environ.get("EXEAT_TEST_REAPER") == str(os.getppid()) else os.getpid()
 
+TRACES = pytest.StashKey()  # of a session: where traces of all threads go
+BEFORE = pytest.StashKey()  # of a test: the processes that were there when it began
+
 
 class TooLong(Exception):
     """A phase of a test has had its time."""
@@ -52,10 +55,6 @@ def _limited(item, phase):
         faulthandler.cancel_dump_traceback_later()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-
-
-TRACES = pytest.StashKey()
-BEFORE = pytest.StashKey()
 
 
 def pytest_configure(config):
