@@ -4,6 +4,7 @@
 FUZZ_TARGETS = \
 	%D%/fuzz_audit \
 	%D%/fuzz_dns \
+	%D%/fuzz_guest \
 	%D%/fuzz_h1 \
 	%D%/fuzz_hello \
 	%D%/fuzz_keeper \

@@ -5,6 +5,7 @@ UNIT_TESTS = \
 	%D%/test_app_config \
 	%D%/test_app_config_errors \
 	%D%/test_app_env \
+	%D%/test_app_guests \
 	%D%/test_app_ipc \
 	%D%/test_app_run_env \
 	%D%/test_app_run_kept \
@@ -44,6 +45,7 @@ UNIT_TESTS = \
 	%D%/test_proxy_duplex \
 	%D%/test_proxy_failures \
 	%D%/test_proxy_flow \
+	%D%/test_proxy_gate \
 	%D%/test_proxy_relay \
 	%D%/test_proxy_reload \
 	%D%/test_proxy_snapshot \
