@@ -63,6 +63,14 @@ static bool is_listed(struct slice list, struct slice name)
     return false;
 }
 
+/* Of a build tree, whose programs are for outside. */
+static bool is_own(const struct mounts *m, const char *folder)
+{
+    const char *slash = m->o->init ? strrchr(m->o->init, '/') : NULL;
+    return slash && strlen(folder) == (size_t)(slash - m->o->init) &&
+           strncmp(folder, m->o->init, (size_t)(slash - m->o->init)) == 0;
+}
+
 /* Where it leads to counts: /bin is a link into /usr. */
 static int add_unseen(const struct mounts *m, struct slice folder, struct buf *out)
 {
@@ -71,7 +79,7 @@ static int add_unseen(const struct mounts *m, struct slice folder, struct buf *o
         return 0;
     memcpy(path, folder.ptr, folder.len);
     path[folder.len] = '\0';
-    if (!realpath(path, real) || is_inside(m, real) || !holds_something(real))
+    if (!realpath(path, real) || is_inside(m, real) || is_own(m, real) || !holds_something(real))
         return 0;
     const char *shown = short_path(m, path, room);
     if (is_listed(buf_slice(out), slice_str(shown)))
