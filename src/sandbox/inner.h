@@ -4,8 +4,8 @@
  * stands under the command's own system call filter before it starts it, and holds no descriptor but 0, 1
  * (the terminal or /dev/null) and 2 (the supervisor's socket, which the command never sees).
  * When that socket ends, so does it, and with it the kernel ends all others (pid_namespaces(7)).  Not before,
- * also when the command has ended: as the leader of its session it would take with it what the terminal's other
- * side has not read yet (tty_ioctl(4): a hangup). */
+ * also when the command has ended: as the leader of its session it would take with it what the terminal's
+ * other side has not read yet (tty_ioctl(4): a hangup). */
 #pragma once
 #include "sandbox/jail_wire.h"
 

@@ -159,8 +159,8 @@ static int write_journal(struct mounts *m, int dir, struct err *e)
         if (belongs(m, &m->ops[i], dir) && buf_printf(&text, "%s\n", m->ops[i].to) < 0)
             return err_set(e, "no memory");
     m->journal = openat(dir, run_name(m), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    /* Without fsync, which is 4 ms of each start: a kill takes nothing of it, and what a power cut may leave are
-     * empty placeholders. */
+    /* Without fsync, which is 4 ms of each start: a kill takes nothing of it, and what a power cut may leave
+     * are empty placeholders. */
     if (m->journal < 0 || flock(m->journal, LOCK_EX | LOCK_NB) < 0 ||
         io_write_all(m->journal, buf_slice(&text)) < 0)
         return err_sys(e, "%s/mounts/%s: cannot write", m->state, run_name(m));

@@ -101,6 +101,38 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
     s.sendto(b'probe', (WORLD['address'], WORLD['udp_any']))
     if s.recv(100) == b'host\\n': reached()
 """),
+    Probe("UDP to all of the host's loopback (broadcast)", """
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    s.settimeout(3)
+    s.sendto(b'probe', ('127.255.255.255', WORLD['udp_any']))
+    if s.recv(100) == b'host\\n': reached()
+"""),
+    Probe("UDP to the host by an address that it bound itself", """
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.bind(('127.3.3.3', 0))
+    s.settimeout(3)
+    s.sendto(b'probe', ('127.0.0.1', WORLD['udp_any']))
+    if s.recv(100) == b'host\\n': reached()
+"""),
+    Probe("TCP with urgent data", """
+with socket.socket() as s:
+    s.settimeout(5)
+    s.connect(('127.0.0.1', WORLD['tcp4']))
+    s.send(b'probe!', socket.MSG_OOB)
+    if s.recv(100) == b'host\\n': reached()
+"""),
+    Probe("packets for other machines (a transparent socket)", "socket.socket().setsockopt(0, 19, 1); reached()", "namespace"),
+    Probe("packets with a mark for other rules", "socket.socket().setsockopt(1, 36, 7); reached()", "namespace"),
+    Probe("packets by a way of its own (source routing)",
+          "socket.socket().setsockopt(0, 4, b'\\x83\\x07\\x04\\x7f\\x00\\x00\\x01\\x00'); reached()", "namespace"),
+    Probe("rules for packets by their old interface", """
+with socket.socket(socket.AF_INET, socket.SOCK_RAW, 255) as s:
+    s.getsockopt(0, 64, 84)
+    reached()
+""", "namespace"),
+    Probe("an XDP socket", "socket.socket(44, socket.SOCK_RAW, 0); reached()", "namespace"),
+    Probe("a socket of virtual machines", "socket.socket(40, socket.SOCK_STREAM, 0); reached()"),
     Probe("an abstract socket of the host", "connect(socket.AF_UNIX, '\\0' + WORLD['abstract'])"),
     Probe("a socket of the host in /tmp", "connect(socket.AF_UNIX, WORLD['socket_tmp'])"),
     Probe("a socket of the host in the project", "connect(socket.AF_UNIX, WORLD['socket_project'])"),
