@@ -2,6 +2,7 @@
 #pragma once
 #include "base/buf.h"
 #include "base/caps.h"
+#include "sandbox/git_config.h"
 #include "sandbox/mounts.h"
 
 #include <limits.h>
@@ -37,6 +38,8 @@ struct mounts {
     size_t seen_count, seen_size;
     struct mount_seen *links; /* in repositories, as they were at the start */
     size_t link_count;
+    const char *missing[CAP_NAMED_MISSING]; /* files that git's configuration names, and that were not there */
+    size_t missing_count;
     const char **arguments;
     uint64_t *watched; /* mount ids, one for each op; 0: not watched */
     int journal;       /* the locked file that names what was made on the host; -1 */
@@ -108,6 +111,9 @@ MUST_USE int mounts_plan_git_dir(struct mounts *m, const char *git, const char *
 /* What the configuration `config`, whose text this is, names, with what the user's and the system's name. */
 MUST_USE int mounts_plan_named(struct mounts *m, const char *config, struct slice text, const char *worktree,
                                struct err *e);
+/* Whether something is there, in a work tree that was made inside, that these configurations name. */
+bool mounts_finds_named(struct mounts *m, const char *config, struct slice text, const char *worktree,
+                        char ret_found[GIT_CONFIG_KEY]);
 
 /* Links in the repositories of the plan: as they are now; and those that are new, removed and told. */
 MUST_USE int mounts_note_links(struct mounts *m, struct err *e);
@@ -128,6 +134,8 @@ void mounts_report_repository(struct mounts *m, mounts_each_finding *each, void 
                               int dir, unsigned char type);
 void mounts_report_bare(mounts_each_finding *each, void *ctx, const char *path, int dir,
                         const struct mount_seen *seen);
+/* Files that were missing when git's configuration named them, and are there now. */
+void mounts_report_missing(struct mounts *m, mounts_each_finding *each, void *ctx);
 void mounts_report_deep(mounts_each_finding *each, void *ctx, const char *path, int dir, const char *name);
 
 /* Whatever modes the jail gave `dir`; false with errno.  To a name that nobody could have prepared: what git

@@ -118,17 +118,28 @@ static bool reads_as(int dir, const char *name, struct slice want)
     return fd >= 0 && io_read_all(fd, name, &text, NULL) == 0 && slice_eq(slice_trim(buf_slice(&text)), want);
 }
 
+/* Its hooks and scripts are the jail's where the configuration names them by a path in the work tree. */
+static bool brings_nothing(struct mounts *m, const char *git, const char *tree, char ret_why[GIT_CONFIG_KEY])
+{
+    for (size_t i = 0; i < m->git_count; i++) {
+        const struct mount_git *g = &m->gits[i];
+        size_t len = strlen(git);
+        if (strncmp(g->config, git, len) == 0 && strcmp(g->config + len, "/config") == 0)
+            return !mounts_finds_named(m, g->config, g->before, tree, ret_why);
+    }
+    return false;
+}
+
 /* What `git worktree add` makes: "gitdir: " and the path of an entry in a repository that is protected, which
  * leads back to that repository and brings no configuration of its own. */
-static bool is_plain_worktree(struct mounts *m, int dir)
+static bool is_plain_worktree(struct mounts *m, int dir, const char *tree, char ret_why[GIT_CONFIG_KEY])
 {
     AUTO_BUF text = BUF_INIT(PATH_MAX);
-    char why[GIT_CONFIG_KEY];
     AUTO_FD int fd = openat(dir, ".git", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 || io_read_all(fd, ".git", &text, NULL) < 0 || buf_append(&text, slice_of("", 1)) < 0 ||
         !slice_starts(buf_slice(&text), SLICE("gitdir: /")))
         return false;
-    char *path = text.data + text.start + strlen("gitdir: ");
+    char *path = text.data + text.start + strlen("gitdir: "), why[GIT_CONFIG_KEY];
     path[strcspn(path, "\n")] = 0;
     char *entries = strstr(path, "/.git/worktrees/");
     AUTO_FD int entry = mounts_open(AT_FDCWD, path);
@@ -136,7 +147,7 @@ static bool is_plain_worktree(struct mounts *m, int dir)
         return false;
     entries[strlen("/.git")] = 0;
     return mounts_find(m, path) && reads_as(entry, "commondir", SLICE("../..\n")) &&
-           !bad_name(entry, "config.worktree", why);
+           !bad_name(entry, "config.worktree", why) && brings_nothing(m, path, tree, ret_why);
 }
 
 /* git takes a folder with these for a repository without a work tree; objects and refs may lie elsewhere
@@ -164,14 +175,15 @@ static void disarm(mounts_each_finding *each, void *ctx, const char *path, int d
 void mounts_report_repository(struct mounts *m, mounts_each_finding *each, void *ctx, const char *path,
                               int dir, unsigned char type)
 {
-    char why[GIT_CONFIG_KEY] = "what it points to", plain[PATH_MAX];
-    snprintf(plain, sizeof plain, "%.*s/.git", (int)(strlen(path) - strlen("/.git")), path);
-    if (mounts_find(m, plain)) /* was there before, and is protected */
+    char why[GIT_CONFIG_KEY] = "what it points to", tree[PATH_MAX], git_path[PATH_MAX + 8];
+    snprintf(tree, sizeof tree, "%.*s", (int)(strlen(path) - strlen("/.git")), path);
+    snprintf(git_path, sizeof git_path, "%s/.git", tree);
+    if (mounts_find(m, git_path)) /* was there before, and is protected */
         return;
     AUTO_FD int git = openat(dir, ".git", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (git < 0 && type == DT_DIR && mounts_open_up(dir, ".git"))
         git = openat(dir, ".git", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    bool linked = type == DT_REG && is_plain_worktree(m, dir);
+    bool linked = type == DT_REG && is_plain_worktree(m, dir, tree, why);
     if (!linked &&
         (type != DT_DIR || git < 0 || is_armed(git, why) || tree_walk(path, find_link, why, NULL) < 0))
         disarm(each, ctx, path, dir, ".git", why);
@@ -189,6 +201,24 @@ void mounts_report_bare(mounts_each_finding *each, void *ctx, const char *path, 
         disarm(each, ctx, path, dir, "HEAD", why);
     else if (!seen)
         mounts_tell(each, ctx, MOUNTS_REPOSITORY, path, "git would take the folder for a repository");
+}
+
+/* What lies where the jail does not write is none of its work, whatever link leads there. */
+void mounts_report_missing(struct mounts *m, mounts_each_finding *each, void *ctx)
+{
+    for (size_t i = 0; i < m->missing_count; i++) {
+        const char *real = mounts_real(m, m->missing[i], NULL), *slash = real ? strrchr(real, '/') : NULL;
+        char to[NAME_MAX + 1], detail[NAME_MAX + 64];
+        if (!real || !mounts_writable(m, real))
+            continue;
+        const char *folder = mounts_printf(m, NULL, "%.*s", (int)(slash - real), real);
+        AUTO_FD int dir = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+        if (dir >= 0 && mounts_disarm(dir, slash + 1, to))
+            snprintf(detail, sizeof detail, "git, as its configuration says: renamed to %s", to);
+        else
+            snprintf(detail, sizeof detail, "git, as its configuration says: remove it");
+        mounts_tell(each, ctx, MOUNTS_NEW, real, detail);
+    }
 }
 
 /* Nothing of it was there at the start: such a project gets no jail. */

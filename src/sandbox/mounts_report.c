@@ -235,6 +235,7 @@ int mounts_report(struct mounts *m, mounts_each_finding *each, void *ctx, struct
     for (size_t i = 0; i < m->writable_count; i++)
         if (tree_walk(m->writable[i], look, &r, e) < 0)
             return -1;
+    mounts_report_missing(m, each, ctx);
     if (mounts_remove_links(m, each, ctx, e) < 0)
         return -1;
     for (size_t i = 0; i < m->git_count; i++)

@@ -33,7 +33,7 @@ static const char MAKE[] =
     "printf '#!/bin/sh\\nexec cat\\n' > tools/clean; printf '#!/bin/sh\\nexit 0\\n' > tools/one\n"
     "chmod +x tools/*; cp tools/one tools/two\n"
     "printf '[include]\\n\\tpath = .gitmore\\n[alias]\\n\\tz = \"!(./tools/one;)\"\\n' > .gitextra\n"
-    "printf '[alias]\\n\\ty = !./tools/two\\n' > .gitmore\n"
+    "printf '[alias]\\n\\ty = !./tools/two\\n\\tx = !./tools/three\\n' > .gitmore\n"
     "printf '[filter \"x\"]\\n\\tclean = ./tools/clean\\n' > ../home/.gitconfig\n"
     "git submodule -q add ../other libs/sub; git add a .gitextra .gitmore .gitignore tools; git commit -q -m 1\n"
     "git remote add origin ../origin.git; git push -q origin main\n"
@@ -45,7 +45,8 @@ static const char MAKE[] =
 static const char VICTIM[] =
     "export HOST=1 GIT_CONFIG_GLOBAL=$PWD/home/.gitconfig GIT_EDITOR=true; cd project\n"
     "git status >/dev/null || exit 1; git commit -q --allow-empty 2>/dev/null; sh ../startup\n"
-    "git commit -q --allow-empty -m v; git checkout -q -b v; git fetch -q origin; git y; git z\n"
+    "git commit -q --allow-empty -m v; git checkout -q -b v; git fetch -q origin; git y; git z; git x 2>/dev/null\n"
+    "[ ! -e w3 ] || git -C w3 status >/dev/null\n"
     "[ ! -e n2 ] || git -C n2 status >/dev/null\n"
     "[ ! -e wt ] || git -C wt status >/dev/null; [ ! -e libs/sub ] || git -C libs/sub status >/dev/null\n"
     "[ ! -e n ] || git -C n commit -q --allow-empty 2>/dev/null; sh ../startup; true\n";
@@ -121,6 +122,9 @@ static const struct attack {
     {"a script that the user's configuration names",
      "cat tools/clean >> evil; cp evil tools/clean; echo 'a filter=x' > .gitattributes; echo 3 > a"},
     {"a linked work tree's hooks", "mkdir -p wt/.husky/_; cp evil wt/.husky/_/post-index-change; echo 1 > wt/b; touch wt/a"},
+    {"the hooks of a new linked work tree",
+     "git worktree add -q w3; mkdir -p w3/.husky/_; cp evil w3/.husky/_/post-index-change; touch w3/a"},
+    {"a script that the configuration names and nobody has written yet", "cp evil tools/three"},
     {"a repository apart from its work tree", "printf '[core]\\n\\tfsmonitor = ../evil\\n' >> .apart/config"},
     {"a commit's message written through a link",
      "ln -sf ../../startup .git/COMMIT_EDITMSG; echo '(cd ../project && ./evil)' > .git/MERGE_MSG"},
