@@ -21,7 +21,7 @@ enum {
     CLIENTS_OF_ONE_USER = 32,
     MESSAGES_A_TURN = 8,
     UDP_MAX = 2048,
-    POLICY_BYTES = 8 << 20
+    POLICY_BYTES = 1 << 20
 };
 
 /* How long each may take, and how far apart they have to be. */

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { COUNTERS_LEAST = 64, COUNTERS_MOST = 4096, COUNTERS_PER_RULE = 4 };
+/* A rule has two counters, the task three.  A policy may be changed, and those of the old one stay. */
+enum { COUNTERS = 512, COUNTERS_PER_RULE = 2, COUNTERS_OF_TASK = 3, LIMITED_RULES = 120 };
 
 /* What a run has spent lives as long as anything that may count in it: its limits are for the run. */
 struct purse {
@@ -48,22 +49,26 @@ static void purse_free(void *what)
     free(p);
 }
 
-static unsigned counters_for(const struct policy *policy)
+/* What does not fit has to be found now: a snapshot that cannot be made would be one for all tasks. */
+static int check_limits(const struct purse *purse, const struct policy *policy, struct err *e)
 {
     size_t limited = 0;
     for (size_t i = 0; i < policy_rule_count(policy); i++) {
         const struct policy_limits *l = policy_rule_limits(policy_rule_at(policy, i));
-        limited += limits_any(l->upload) || limits_any(l->requests);
+        limited += limits_any(l->upload) || limits_any(l->requests) || l->idle_ns != 0;
     }
-    size_t wanted = COUNTERS_LEAST + limited * COUNTERS_PER_RULE;
-    return wanted < COUNTERS_MOST ? (unsigned)wanted : COUNTERS_MOST;
+    size_t wanted = limited * COUNTERS_PER_RULE + COUNTERS_OF_TASK;
+    if (limited > LIMITED_RULES || budgets_count(purse->budgets) + wanted > COUNTERS)
+        return err_set(e, "%s: more than %d rules with `limits`, over all changes of the policy",
+                       policy_file(policy), LIMITED_RULES);
+    return 0;
 }
 
-static struct purse *purse_new(unsigned counters, const struct budgets *like, struct err *e)
+static struct purse *purse_new(const struct budgets *like, struct err *e)
 {
     int64_t now = clock_mono_ns();
     struct purse *p = calloc(1, sizeof *p);
-    size_t size = budgets_bytes(counters);
+    size_t size = budgets_bytes(COUNTERS);
     if (!p || !(p->memory = calloc(1, size)) || budgets_attach(p->memory, size, &p->budgets, e) < 0) {
         free(p ? p->memory : NULL);
         free(p);
@@ -139,7 +144,9 @@ static int compile(struct guest *g, struct bundle *texts, const struct guest_opt
         return first.told ? -1 : err_set(e, "%s: does not load", from.file);
     if (check_policy(p, o->load->config, e) < 0)
         return -1;
-    if (!g->purse && !(g->purse = purse_new(counters_for(p), o->budgets, e)))
+    if (!g->purse && !(g->purse = purse_new(o->budgets, e)))
+        return -1;
+    if (check_limits(g->purse, p, e) < 0)
         return -1;
     atomic_fetch_add(&g->purse->refs, 1);
     if (policy_on_free(p, purse_free, g->purse) < 0)

@@ -64,7 +64,7 @@ static int admit(const struct proxy_role_guests *r, struct ipc_message *m, struc
     o.mode = (enum config_mode)guest->mode;
     if (proxy_guests_add(guests, &o, e) < 0)
         return -1;
-    if (use(r, e) == 0 && proxy_role_serve_jail(r->proxy, r->workers, &guest->jail, true, m, 1, e) == 0)
+    if (use(r, e) == 0 && proxy_role_serve_jail(r->proxy, r->workers, &guest->jail, guest, m, 1, e) == 0)
         return 0;
     forget(r, guest->jail.id);
     return -1;

@@ -18,10 +18,10 @@ static int take_sockets(const struct ipc_jail *jail, unsigned workers, struct ip
     return 0;
 }
 
-int proxy_role_serve_jail(struct proxy *p, unsigned workers, const struct ipc_jail *jail, bool guest,
-                          struct ipc_message *m, size_t first, struct err *e)
+int proxy_role_serve_jail(struct proxy *p, unsigned workers, const struct ipc_jail *jail,
+                          const struct ipc_guest *guest, struct ipc_message *m, size_t first, struct err *e)
 {
-    struct proxy_jail from = {.guest = guest};
+    struct proxy_jail from = {.guest = guest != NULL, .owner = guest ? guest->uid : 0};
     if (take_sockets(jail, workers, m, first, &from) < 0)
         return err_set(e, "malformed message");
     from.id = jail->id;
@@ -36,7 +36,7 @@ static int add(struct proxy *p, unsigned workers, struct ipc_message *m, struct 
     if (ipc_payload(m, jail, sizeof *jail) < 0)
         return err_set(e, "malformed message");
     jail->task[sizeof jail->task - 1] = '\0';
-    return proxy_role_serve_jail(p, workers, jail, false, m, 0, e);
+    return proxy_role_serve_jail(p, workers, jail, NULL, m, 0, e);
 }
 
 void proxy_role_add_jail(struct proxy *p, unsigned workers, struct ipc *ipc, struct ipc_message *m)

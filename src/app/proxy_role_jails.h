@@ -6,9 +6,11 @@
 
 /* Answers with JAIL_READY or JAIL_REFUSED.  The message's descriptors are taken over. */
 void proxy_role_add_jail(struct proxy *p, unsigned workers, struct ipc *ipc, struct ipc_message *m);
-/* Of the message: its descriptors from `first` on, taken over unless it is malformed. */
-MUST_USE int proxy_role_serve_jail(struct proxy *p, unsigned workers, const struct ipc_jail *jail, bool guest,
-                                   struct ipc_message *m, size_t first, struct err *e);
+/* `guest` NULL: it is none.  Of the message: its descriptors from `first` on, taken over unless it is
+ * malformed. */
+MUST_USE int proxy_role_serve_jail(struct proxy *p, unsigned workers, const struct ipc_jail *jail,
+                                   const struct ipc_guest *guest, struct ipc_message *m, size_t first,
+                                   struct err *e);
 void proxy_role_remove_jail(struct proxy *p, const struct ipc_message *m);
 /* JAIL_SERVICE and JAIL_PUBLISHED. */
 void proxy_role_forward(struct proxy *p, struct ipc_message *m);

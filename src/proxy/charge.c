@@ -95,8 +95,10 @@ static int add_rule(struct arena *arena, struct task_charges *t, const char *tas
 static int add_rules(struct arena *arena, struct task_charges *t, const char *task, const struct policy *p,
                      struct err *e)
 {
-    size_t count = policy_rule_count(p), buckets = 1;
-    while (buckets < count)
+    size_t count = policy_rule_count(p), limited = 0, buckets = 1;
+    for (size_t i = 0; i < count; i++)
+        limited += any_limit(policy_rule_limits(policy_rule_at(p, i)));
+    while (buckets < limited)
         buckets *= 2;
     t->mask = buckets - 1;
     t->rules = arena_array(arena, buckets, sizeof(void *));

@@ -289,12 +289,24 @@ static void enter_jail(struct conn *c, const struct listener *l)
         conn_ask_client(c, l->ask, &remote);
 }
 
+/* Before it has said a word: else a user could hold all our descriptors, and the place of all exchanges. */
+static struct source *begin_of_user(struct worker *w, const struct jail *jail)
+{
+    return sources_begin_user(w->sources, jail->owner, snapshot_limits(w->snapshot)->connections_per_task);
+}
+
 int conn_new(const struct listener *l, int fd, const struct fetch_address *peer)
 {
     struct worker *w = l->worker;
-    struct conn *c = calloc(1, sizeof *c);
-    if (!c)
+    struct source *user = NULL;
+    if (l->jail && l->jail->guest && !(user = begin_of_user(w, l->jail)))
         return -1;
+    struct conn *c = calloc(1, sizeof *c);
+    if (!c) {
+        source_end(user);
+        return -1;
+    }
+    c->source = user;
     size_t head_max = snapshot_limits(w->snapshot)->head_size;
     c->worker = w;
     c->stream.fd = fd;

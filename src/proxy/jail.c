@@ -30,7 +30,8 @@ struct jail *jail_new(const struct proxy_jail *from, struct task_table *tasks, u
                        .names = names,
                        .tasks = tasks,
                        .state = state,
-                       .guest = from->guest};
+                       .guest = from->guest,
+                       .owner = from->owner};
     memcpy(j->fds, from->fds, sizeof j->fds);
     memcpy(j->task, from->task.ptr, from->task.len);
     return j;
@@ -73,7 +74,7 @@ void jail_free(struct jail *j)
 
 /* --- a worker's part of it --- */
 
-enum { TCP_LISTENERS = JAIL_CAPTURE6 + 1, GUEST_SLACK = 256 /* workers, and what waits to be buried */ };
+enum { TCP_LISTENERS = JAIL_CAPTURE6 + 1 };
 
 struct jail_port {
     struct list node; /* of worker->jails */
@@ -186,12 +187,6 @@ static void remove_port(struct worker *w, unsigned id)
     }
 }
 
-/* Each connection holds a reference, also before it has said a word: what a guest opens and leaves alone counts. */
-static bool is_full(const struct worker *w, struct jail *jail)
-{
-    return atomic_load(&jail->refs) > snapshot_limits(w->snapshot)->connections_per_task + GUEST_SLACK;
-}
-
 static void begin_client(struct jail_port *p, enum jail_socket which, int client)
 {
     AUTO_FD int fd = client;
@@ -200,7 +195,7 @@ static void begin_client(struct jail_port *p, enum jail_socket which, int client
     struct fetch_address peer;
     if ((size_t)which >= TCP_LISTENERS)
         dns_server_take(p->dns, TAKE_FD(fd));
-    else if (!is_full(p->worker, p->jail) && getpeername(fd, (struct sockaddr *)&sa, &len) == 0 &&
+    else if (getpeername(fd, (struct sockaddr *)&sa, &len) == 0 &&
              fetch_address_from_sockaddr((struct sockaddr *)&sa, len, &peer) == 0 &&
              conn_new(&p->listeners[which], fd, &peer) == 0)
         (void)TAKE_FD(fd);

@@ -26,6 +26,7 @@ struct jail {
     struct audit_tally tally;
     /* Of a guest (proxy_jail): */
     bool guest;
+    uint32_t owner;    /* the user whose run it is */
     struct gate *gate; /* accepts for the workers */
     struct proxy *proxy;
     void (*left)(void *arg); /* one reference is left; any thread */

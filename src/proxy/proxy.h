@@ -34,6 +34,7 @@ struct proxy_jail {
     /* Somebody else holds the sockets too, and may do with them what he likes (proxy/gate.h); at its end its
      * connections are cut, and proxy_next_left tells when they are gone. */
     bool guest;
+    uint32_t owner; /* of a guest: the user whose run it is */
 };
 
 struct proxy_setup {

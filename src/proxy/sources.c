@@ -10,8 +10,9 @@
 enum { BUCKETS = 4096, V6_PREFIX_BYTES = 8 };
 
 struct source_name {
-    uint8_t bytes[17]; /* family, then the address or its /64 */
+    uint8_t bytes[17]; /* kind, then the address, its /64, or the user */
 };
+enum { KIND_V4, KIND_V6, KIND_USER };
 
 struct source {
     struct sources *all;
@@ -50,7 +51,7 @@ void sources_free(struct sources *s)
 
 static struct source_name name_of(const struct fetch_address *a)
 {
-    struct source_name name = {{a->family == AF_INET6}};
+    struct source_name name = {{a->family == AF_INET6 ? KIND_V6 : KIND_V4}};
     memcpy(name.bytes + 1, a->bytes, a->family == AF_INET6 ? V6_PREFIX_BYTES : 4);
     return name;
 }
@@ -72,16 +73,28 @@ static struct source *find(struct sources *s, const struct source_name *name)
     return one;
 }
 
-struct source *sources_begin(struct sources *s, const struct fetch_address *peer, unsigned limit)
+static struct source *begin(struct sources *s, const struct source_name *name, unsigned limit)
 {
-    const struct source_name name = name_of(peer);
     pthread_mutex_lock(&s->lock);
-    struct source *one = limit ? find(s, &name) : NULL;
+    struct source *one = limit ? find(s, name) : NULL;
     bool fits = one && one->connections < limit;
     if (fits)
         one->connections++;
     pthread_mutex_unlock(&s->lock);
     return fits ? one : NULL;
+}
+
+struct source *sources_begin(struct sources *s, const struct fetch_address *peer, unsigned limit)
+{
+    const struct source_name name = name_of(peer);
+    return begin(s, &name, limit);
+}
+
+struct source *sources_begin_user(struct sources *s, uint32_t uid, unsigned limit)
+{
+    struct source_name name = {{KIND_USER}};
+    memcpy(name.bytes + 1, &uid, sizeof uid);
+    return begin(s, &name, limit);
 }
 
 static void drop(struct source *one)

@@ -13,5 +13,7 @@ MUST_USE struct sources *sources_new(void);
 void sources_free(struct sources *s);
 /* One connection more; NULL when there are `limit` already, or without memory.  Thread-safe. */
 MUST_USE struct source *sources_begin(struct sources *s, const struct fetch_address *peer, unsigned limit);
+/* The same for a user of this machine, whose jails are guests (proxy/proxy.h): all of them together. */
+MUST_USE struct source *sources_begin_user(struct sources *s, uint32_t uid, unsigned limit);
 /* NULL is nothing. */
 void source_end(struct source *source);

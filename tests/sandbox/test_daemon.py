@@ -424,7 +424,7 @@ HELLOS = {
     "a policy that is not sealed": (lambda: [memory(wire.bundle(POLICY), seal=False), wire.namespace()], {}, "not a policy"),
     "a policy that is a file": (lambda: [os.open("/etc/passwd", os.O_RDONLY), wire.namespace()], {}, "not a policy"),
     "a policy that is a pipe": (lambda: [os.pipe()[0], wire.namespace()], {}, "not a policy"),
-    "a policy that is too large": (lambda: [memory(b"x" * (9 << 20)), wire.namespace()], {}, "not a policy"),
+    "a policy that is too large": (lambda: [memory(b"x" * (2 << 20)), wire.namespace()], {}, "not a policy"),
     "another namespace": (lambda: [memory(wire.bundle(POLICY)), os.open("/proc/self/ns/mnt", os.O_RDONLY)], {}, "network namespace"),
     "no namespace at all": (lambda: [memory(wire.bundle(POLICY)), os.open("/dev/null", os.O_RDONLY)], {}, "network namespace"),
     "a name with a slash": (None, {"task": b"0/root"}, "task's name"),

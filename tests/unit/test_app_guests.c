@@ -254,6 +254,22 @@ static void a_change_keeps_what_was_spent_and_a_wrong_one_changes_nothing(void *
     assert_ptr_equal(after.budgets, before.budgets);
 }
 
+/* They would be in the way of every other task's snapshot. */
+static void more_limits_than_counters_are_refused(void **state)
+{
+    struct daemon *d = *state;
+    struct err e;
+    AUTO_BUF text = BUF_INIT(BYTES);
+    assert_int_equal(add(d, 1, "1000/a", policy_text, &e), 0);
+    assert_int_equal(buf_append(&text, SLICE("exeat: 1\nallow:\n")), 0);
+    for (int i = 0; i < 121; i++)
+        assert_int_equal(
+            buf_printf(&text, "  - {name: r%d, host: a.test, paths: [/**], limits: {requests: 1}}\n", i), 0);
+    assert_int_equal(change(d, 1, buf_cstr(&text), &e), -1);
+    assert_non_null(strstr(e.text, "more than 120 rules with `limits`"));
+    assert_true(allows(settings_of(d, "1000/a").policy, "https://a.test/x"));
+}
+
 /* What still counts in them holds them: an exchange that is being cut gives back what it did not send. */
 static void budgets_outlive_their_guest(void **state)
 {
@@ -293,6 +309,7 @@ int main(void)
         TEST(a_policy_that_holds_no_more_is_as_none),
         TEST(another_site_holds_at_once),
         TEST(a_change_keeps_what_was_spent_and_a_wrong_one_changes_nothing),
+        TEST(more_limits_than_counters_are_refused),
         TEST(budgets_outlive_their_guest),
         TEST(a_policy_that_is_not_sealed_is_none),
     };
