@@ -33,6 +33,16 @@ static bool covers_hosts(const struct policy_rule *wide, const struct policy_rul
     return n->count > 0;
 }
 
+bool policy_rules_meet(const struct policy_rule *a, const struct policy_rule *b)
+{
+    const struct host_patterns *x = cond_host_of(a), *y = cond_host_of(b);
+    for (size_t i = 0; i < x->count; i++)
+        for (size_t k = 0; k < y->count; k++)
+            if (covers_host(&x->at[i], true, &y->at[k]) || covers_host(&y->at[k], true, &x->at[i]))
+                return true;
+    return false;
+}
+
 static bool shown_alike(enum policy_part p, const void *a, const void *b)
 {
     AUTO_BUF x = BUF_INIT(SHOWN_BYTES);

@@ -1,5 +1,6 @@
 #include "policy/diff.h"
 
+#include "policy/covers.h"
 #include "policy/diff_things.h"
 
 #include <stdlib.h>
@@ -91,6 +92,7 @@ static int sort_by_name(const void *a, const void *b)
 struct walk {
     diff_report *report;
     void *arg;
+    const struct side *before;
 };
 
 /* Walks both sides in order; each pair of equals goes to `pair`. */
@@ -128,13 +130,39 @@ static bool drops(const struct policy_rule *before, const char *to)
     return before->deny || strcmp(to, "any") == 0;
 }
 
+/* Of the allow rules that fit, the first is charged, and says whether a connection is inspected at all: what
+ * it no longer speaks of falls to one behind it. */
+static bool uncovers(const struct side *before, const struct side_rule *r, enum diff_scope scope)
+{
+    if (r->rule->deny || scope == DIFF_TERMS)
+        return false;
+    for (const struct side_rule *next = r + 1; next < before->at + before->count; next++) {
+        bool counts = has_limits(r->rule) || (next->rule->passthrough && scope == DIFF_CONNECTIONS);
+        if (counts && !next->rule->deny && policy_rules_meet(r->rule, next->rule))
+            return true;
+    }
+    return false;
+}
+
+/* A passthrough rule behind one that is not allows nothing on its own; inspected, it would. */
+static bool wakes(const struct side *before, const struct side_rule *was, const struct side_rule *is)
+{
+    if (!was->rule->passthrough || is->rule->passthrough)
+        return false;
+    for (const struct side_rule *ahead = before->at; ahead < was; ahead++)
+        if (!ahead->rule->deny && !ahead->rule->passthrough && policy_rules_meet(ahead->rule, was->rule))
+            return true;
+    return false;
+}
+
 static int pair_changed(const struct walk *w, struct side_rule *a, struct side_rule *b)
 {
     for (size_t i = 0; i < DIFF_THINGS; i++) {
         const char *from = a->things[i], *to = b->things[i];
         if (strcmp(from, to) == 0)
             continue;
-        bool opens = diff_thing_opens(a->rule, b->rule, i);
+        bool opens = diff_thing_opens(a->rule, b->rule, i) || uncovers(w->before, a, diff_thing_scope(i)) ||
+                     wakes(w->before, a, b);
         const struct diff_change c = {.kind = DIFF_CHANGED,
                                       .before = a->rule,
                                       .after = b->rule,
@@ -157,7 +185,8 @@ static int report_rest(const struct walk *w, const struct side *s, enum diff_kin
         const struct diff_change c = {.kind = kind,
                                       .before = gone ? r : NULL,
                                       .after = gone ? NULL : r,
-                                      .opens = gone == r->deny,
+                                      .opens = gone == r->deny ||
+                                               (gone && uncovers(s, &s->at[i], DIFF_CONNECTIONS)),
                                       .drops = gone && r->deny};
         if (!s->at[i].partner && w->report(w->arg, &c) < 0)
             return -1;
@@ -167,7 +196,6 @@ static int report_rest(const struct walk *w, const struct side *s, enum diff_kin
 
 /* --- their order --- */
 
-/* Of the allow rules that fit, the first is charged, and says whether a connection is opened at all. */
 static bool order_counts(const struct policy_rule *r)
 {
     return r->passthrough || has_limits(r);
@@ -315,8 +343,8 @@ int policy_diff(const struct policy *before, const struct policy *after, diff_re
 {
     struct arena arena = ARENA_INIT(ARENA_BYTES);
     AUTO_BUF text = BUF_INIT(TEXT_BYTES);
-    struct walk w = {report, arg};
     struct side a, b;
+    struct walk w = {report, arg, &a};
     int result =
         diff_heads(&w, before, after) < 0 ? -1 : jail_diff(&before->jail, &after->jail, report_jail, &w);
     if (result == 0 && (read_side(&arena, before, &text, &a) < 0 || read_side(&arena, after, &text, &b) < 0 ||

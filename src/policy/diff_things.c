@@ -81,22 +81,30 @@ static bool opens_limits(const struct policy_rule *before, const struct policy_r
  * header; a row in tests/unit/test_policy_opens.c. */
 static const struct {
     const char *name;
+    enum diff_scope scope;
     int (*show)(const struct policy_rule *r, struct buf *out);
     bool (*opens)(const struct policy_rule *before,
                   const struct policy_rule *after); /* asked where they differ */
 } others[] = {
-    {"expires", show_expires, opens_expires},
-    {"broad", show_broad, opens_broad},
-    {"encoded_slash", show_encoded_slash, opens_encoded_slash},
-    {"tls", show_tls, opens_tls},
-    {"addresses", show_addresses, opens_addresses},
-    {"limits", show_limits, opens_limits},
+    {"expires", DIFF_CONNECTIONS, show_expires, opens_expires},
+    {"broad", DIFF_TERMS, show_broad, opens_broad},
+    {"encoded_slash", DIFF_REQUESTS, show_encoded_slash, opens_encoded_slash},
+    {"tls", DIFF_TERMS, show_tls, opens_tls},
+    {"addresses", DIFF_TERMS, show_addresses, opens_addresses},
+    {"limits", DIFF_TERMS, show_limits, opens_limits},
 };
 _Static_assert(DIFF_THINGS == PART_COUNT + ARRAY_LEN(others), "one number for both files");
 
 const char *diff_thing_name(size_t i)
 {
     return i < PART_COUNT ? policy_part_name((enum policy_part)i) : others[i - PART_COUNT].name;
+}
+
+enum diff_scope diff_thing_scope(size_t i)
+{
+    if (i >= PART_COUNT)
+        return others[i - PART_COUNT].scope;
+    return i <= PART_SCHEME ? DIFF_CONNECTIONS : DIFF_REQUESTS;
 }
 
 int diff_thing_show(const struct policy_rule *r, size_t i, struct buf *out)

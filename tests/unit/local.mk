@@ -38,6 +38,7 @@ UNIT_TESTS = \
 	%D%/test_policy_opens \
 	%D%/test_policy_keys \
 	%D%/test_policy_snapshot \
+	%D%/test_policy_widening \
 	%D%/test_proxy_blockpage \
 	%D%/test_proxy_capture \
 	%D%/test_proxy_certs \
