@@ -280,13 +280,13 @@ static int make_points(struct mounts *m, const struct mount_op *on, struct err *
 /* Somebody else's may not be lent to the jail's user, who could have put it here by rename(2). */
 static int open_folder(struct mounts *m, struct mount_op *op, struct err *e)
 {
-    const char *real = mounts_real(m, op->from, e);
+    const char *named = op->from, *real = mounts_real(m, named, e);
     struct stat st;
     op->fd = real ? mounts_open(AT_FDCWD, real) : -1;
     if (op->fd < 0 || fstat(op->fd, &st) < 0)
-        return err_sys(e, "%s: cannot open", op->from);
+        return err_sys(e, "%s: cannot open", named);
     op->from = real;
-    return st.st_uid == m->o->uid ? 0 : err_set(e, "%s belongs to somebody else: remove it", op->from);
+    return st.st_uid == m->o->uid ? 0 : err_set(e, "%s: a link, or somebody else's folder: remove it", named);
 }
 
 static int fill_bases(struct mounts *m, struct err *e)

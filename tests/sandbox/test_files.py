@@ -2,6 +2,8 @@
 where somebody else would run it, and is looked through whatever the command did against that."""
 
 import os
+import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -11,6 +13,7 @@ import pytest
 from lib import paths
 from world import UNPRIVILEGED, World
 
+CACHES = pathlib.Path("/var/lib/exeat-jails/cache")
 KINDS = ["unprivileged", "root", "root-owned"] if paths.IS_ROOT else ["unprivileged"]
 
 
@@ -198,5 +201,26 @@ def test_a_file_system_that_cannot_show_roots_files_as_anothers_is_said():
             assert one.jail("touch", "made", options=["--as-root"]).returncode == 0
         finally:
             subprocess.run(["umount", str(one.project)], check=True)
+    finally:
+        one.close()
+
+
+@pytest.mark.skipif(not paths.IS_ROOT, reason="only root can start it")
+@pytest.mark.parametrize("link", [".npm", ".npm/_cacache"])
+def test_links_in_the_owners_cache_lead_root_nowhere(tmp_path, link):
+    """Its owner writes there outside of any jail."""
+    one = World(UNPRIVILEGED, as_root=True)
+    try:
+        known = set(CACHES.glob("*"))
+        assert one.jail("true").returncode == 0
+        cache, = [path for path in set(CACHES.glob("*")) - known if path.stat().st_uid == UNPRIVILEGED]
+        target = tmp_path / "roots"
+        target.mkdir()
+        one.run(["sh", "-c", "rm -r \"$1\" && ln -s \"$2\" \"$1\"", "sh", cache / link, target], cwd="/",
+                user=UNPRIVILEGED, group=UNPRIVILEGED, extra_groups=[])
+        done = one.jail("touch", one.home / ".npm/_cacache/x")
+        assert done.returncode == 125 and str(cache / link) in done.stderr, done.stderr
+        assert not list(target.iterdir())
+        shutil.rmtree(cache)
     finally:
         one.close()
