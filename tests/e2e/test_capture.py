@@ -9,8 +9,7 @@ import pytest
 
 from lib import jailed, origin, paths
 
-pytestmark = pytest.mark.skipif("thread" in os.environ.get("EXEAT_SANITIZERS", ""),
-                                reason="the thread sanitizer has a thread, and so no unshare(2)")
+pytestmark = pytest.mark.jail
 
 POLICY = """\
 exeat: 1

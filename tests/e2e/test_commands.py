@@ -48,6 +48,9 @@ def project(tmp_path):
 @pytest.fixture
 def run(project, namespace, tmp_path):
     """exeat run in the project, inside the namespace."""
+    if paths.NO_JAILS:
+        pytest.skip("no jails under the thread sanitizer")
+
     def run(*command, options=("--policy", ".exeat.yaml"), cwd=project, env=None, start=False):
         line = namespace.run([paths.EXEAT, "run", *options, "--", *command], cwd, as_self=True)
         variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path / "home"), "XDG_STATE_HOME": str(tmp_path / "state"),

@@ -25,6 +25,7 @@ SLOWER = 3 if paths.SANITIZED else 1
 MARKERS = (
     "plain_build: judges sizes or speeds; not under a sanitizer",
     "root: needs root",
+    "jail: starts one; not under the thread sanitizer",
     "limit(seconds): how long each phase of the test may take",
 )
 
@@ -73,6 +74,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if paths.SANITIZED and item.get_closest_marker("plain_build"):
             item.add_marker(pytest.mark.skip(reason="sizes and speeds are judged on the plain build"))
+        if paths.NO_JAILS and item.get_closest_marker("jail"):
+            item.add_marker(pytest.mark.skip(reason="no jails under the thread sanitizer"))
         if not paths.IS_ROOT and item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason="needs root"))
 

@@ -15,6 +15,7 @@ CASES = E2E / "cases"
 
 # A build under a sanitizer has other sizes and speeds; what depends on them is judged on the plain build.
 SANITIZED = bool(os.environ.get("EXEAT_SANITIZERS", ""))
+NO_JAILS = "thread" in os.environ.get("EXEAT_SANITIZERS", "")  # it has a thread itself, and so no unshare(2)
 IS_ROOT = os.geteuid() == 0
 
 
