@@ -64,6 +64,19 @@ static bool give_to_root(struct mounts *m, const char *path)
     return lchown(path, 0, 0) == 0 && tree_walk(path, give_one, m, NULL) == 0;
 }
 
+/* Whoever fetches from it runs a program of git's in it, which reads its configuration. */
+static void disarm_kept(const char *path)
+{
+    static const char *const parts[] = {"config", "config.worktree", "commondir", "hooks"};
+    AUTO_FD int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    char to[NAME_MAX + 1];
+    if (dir < 0 || !mounts_is_armed_bare(dir))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (!mounts_disarm(dir, parts[i], to) && errno != ENOENT)
+            unlinkat(dir, parts[i], 0);
+}
+
 /* Out of the project, so that nothing reads its configuration unasked. */
 static int keep_one(struct mounts *m, const struct mount_op *op, const char **ret_path, bool *ret_whole,
                     struct err *e)
@@ -77,6 +90,7 @@ static int keep_one(struct mounts *m, const struct mount_op *op, const char **re
         return err_sys(e, "%s: cannot make it", folder);
     if (rename(op->from, path) < 0)
         return err_sys(e, "%s: cannot be kept", op->from);
+    disarm_kept(path);
     *ret_path = path;
     *ret_whole = !m->o->for_root || give_to_root(m, path);
     return 0;

@@ -3,6 +3,7 @@ where somebody else would run it, and is looked through whatever the command did
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -140,6 +141,16 @@ def test_no_repository_that_would_run_something_is_left(world, script):
             armed.append(folder)
             world.run(["git", "status"], cwd=folder)
     assert not (world.project / "mark").exists(), armed
+
+
+@pytest.mark.parametrize("more, kept", [("true", "config"), ("git config core.sshCommand 'touch mark'", "config.disarmed")])
+def test_a_kept_repository_gives_its_commits_and_runs_nothing(world, more, kept):
+    done = sh(world, f"git init -q . && git -c user.name=x -c user.email=x@x commit -q --allow-empty -m inside && {more}")
+    path = pathlib.Path(re.search(r"git fetch (\S+)", done.stderr)[1])
+    assert {p.name for p in path.glob("config*")} == {kept}
+    git(world, "init", "-q", "mine")
+    git(world, "-C", "mine", "fetch", "-q", str(path))
+    assert git(world, "-C", "mine", "log", "--format=%s", "-1", "FETCH_HEAD") == "inside\n"
 
 
 def test_links_that_were_left_lead_nowhere_in_the_next_run(world):
