@@ -11,5 +11,7 @@ EXTRA_DIST += \
 
 bench: all %D%/load$(EXEEXT)
 	@$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/tests/bench/run $(BENCH_ARGS)
-.PHONY: bench
+bench-jail: all
+	@$(AM_TESTS_ENVIRONMENT) $(PYTHON3) $(srcdir)/tests/bench/jail $(BENCH_ARGS)
+.PHONY: bench bench-jail
 CLEANFILES += bench.json
