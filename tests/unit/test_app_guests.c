@@ -278,13 +278,14 @@ static void budgets_outlive_their_guest(void **state)
     struct budget_key key;
     assert_int_equal(add(d, 1, "1000/a", policy_text, &e), 0);
     const struct proxy_task_settings t = settings_of(d, "1000/a");
-    AUTO(policy) *held = policy_ref(t.policy);
+    struct policy *held = policy_ref(t.policy);
     assert_int_equal(budget_key("1000/a", "requests", "policy.yaml", "", &key), 0);
     struct budget_hold hold = {.counter = budgets_get(t.budgets, &key)};
     assert_true(proxy_guests_remove(&d->guests, 1));
     assert_true(budget_take(&hold, &BUDGET_NO_LIMITS, 1000, 5));
     budget_return(&hold, 5);
     assert_int_equal(budget_used(hold.counter, BUDGET_LIFE), 0);
+    policy_free(held);
 }
 
 static void a_policy_that_is_not_sealed_is_none(void **state)
