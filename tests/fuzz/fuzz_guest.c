@@ -37,7 +37,7 @@ static int seal(struct slice bytes)
 static struct bundle *open_one(enum bundle_kind kind, const char *name, const char *text)
 {
     AUTO_BUF out = BUF_INIT(BYTES);
-    struct bundle *b;
+    struct bundle *b = NULL;
     must(bundle_append(&out, kind, name, slice_str(text), NULL) == 0);
     AUTO_FD int fd = bundle_seal(&out, NULL);
     must(fd >= 0 && bundle_open(fd, &b, NULL) == 0);
