@@ -82,14 +82,14 @@ def test_a_rule_expires_on_a_live_connection(under, raw):
     assert len(raw.requests) == 1
 
 
-def download(raw):
+def download(raw, seconds=2):
     """An answer that lasts."""
     def script(connection):
         connection.read_request()
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
         for _ in range(100):
             connection.send(b"x" * 1000)
-            time.sleep(0.02)
+            time.sleep(seconds / 100)
     raw.script = script
 
 
@@ -98,9 +98,9 @@ def download(raw):
     (lambda text: RULE % f", {text}" + RULE.partition("allow:\n")[2].replace("only", "other") % "", None),
 ], ids=["a rule", "the policy", "a rule beside one that stays"])
 def test_what_is_running_ends_within_a_second_of_its_rules_end(under, raw, policy, reason):
-    download(raw)
+    download(raw, 4)
     exeat = under("")
-    until, text = soon(1)
+    until, text = soon(2)
     exeat.reload(policy=policy(text))
     stream = exeat.client().tunnel("raw.test:443")
     stream.send(b"GET /x HTTP/1.1\r\nHost: raw.test\r\n\r\n")
