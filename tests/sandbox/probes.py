@@ -389,6 +389,42 @@ FILES = [
     Probe("a secret of the project: .env.production", "readable('.env.production')"),
     Probe("a secret of the project: .npmrc", "readable('.npmrc')"),
     Probe("a secret of the project: .netrc in a folder", "readable('sub/.netrc')"),
+    Probe("a secret of the project, by another link to it", "os.link('.env', 'linked'); atexit.register(os.unlink, 'linked'); readable('linked')"),
+    Probe("a secret of the project, by another name", """
+os.rename('sub/.netrc', 'sub/renamed')
+atexit.register(os.rename, 'sub/renamed', 'sub/.netrc')
+readable('sub/renamed')
+"""),
+    Probe("a secret of the project, through a descriptor of its folder", """
+folder = os.open('sub', os.O_PATH)
+readable('/proc/self/fd/%d/.netrc' % folder)
+"""),
+    Probe("a file beside the project, through the root of the first process", """
+readable('/proc/%d/root%s' % (1 if WORLD['inside'] else os.getpid(), WORLD['file_beside']))
+"""),
+    Probe("a file beside the project, by a link to it", """
+os.link(WORLD['file_beside'], 'beside')
+atexit.register(os.unlink, 'beside')
+readable('beside')
+"""),
+    Probe("the host's programs, opened again through a descriptor", """
+fd = os.open('/usr/bin/env', os.O_RDONLY)
+writable('/proc/self/fd/%d' % fd)
+""", "root"),
+    Probe("a setuid file that had no name", """
+fd = os.open('.', os.O_TMPFILE | os.O_RDWR, 0o4755)
+call(265, -100, b'/proc/self/fd/%d' % fd, -100, b'setuid-4', 0x400)
+if os.stat('setuid-4').st_mode & 0o4000: reached()
+"""),
+    Probe("a setuid file by mknod", """
+os.mknod('setuid-5', 0o104755)
+if os.stat('setuid-5').st_mode & 0o4000: reached()
+"""),
+    Probe("capabilities of a file", """
+open('capable', 'w').close()
+os.setxattr('capable', 'security.capability', struct.pack('<IIIII', 0x02000001, 1 << 10, 0, 0, 0))
+reached()
+""", "root"),
     Probe("passwords of the host", "readable('/etc/shadow')", "root"),
     Probe("the host's programs", "writable('/usr/bin/env')", "root"),
     Probe("the host's settings", "writable('/etc/passwd')", "root"),
