@@ -47,7 +47,7 @@ struct client {
     uid_t uid;
     char task[IPC_NAME_BYTES];
     enum config_mode mode;
-    int bundle;    /* until the proxy has it */
+    int bundle; /* until the proxy has it */
     char note[IPC_NOTE_BYTES];
     unsigned jail; /* from CLIENT_ASKED on */
     unsigned udp_noted;
@@ -206,7 +206,8 @@ static int take_network(struct client *c, struct ipc_message *m, struct err *e)
         network_close(&n);
         return -1;
     }
-    const struct guest_wanted wanted = {.task = c->task, .uid = c->uid, .mode = c->mode, .bundle = c->bundle, .note = c->note};
+    const struct guest_wanted wanted = {
+        .task = c->task, .uid = c->uid, .mode = c->mode, .bundle = c->bundle, .note = c->note};
     if (supervisor_add_guest(c->control->supervisor, &wanted, &n, &c->jail, e) < 0)
         return -1;
     fd_auto_close(&c->bundle);

@@ -93,6 +93,17 @@ static const struct forbidden {
     {"no descriptor comes from a role", IPC_PROXY, true, IPC_RELOADED, IPC_SERVING, 1},
     {"no reload while stopping", IPC_PROXY, false, IPC_RELOAD, IPC_STOPPING, 1},
     {"a keeper does not say that the proxy stopped", IPC_KEEPER, true, IPC_STOPPED, IPC_SERVING, 0},
+    {"a run hands no jail to the proxy", IPC_RUN, true, IPC_JAIL, IPC_SERVING, 1},
+    {"a run makes no guest of itself", IPC_RUN, true, IPC_GUEST, IPC_SERVING, 2},
+    {"a run does not stop the daemon", IPC_RUN, true, IPC_STOP, IPC_SERVING, 0},
+    {"a run brings its policy and its namespace", IPC_RUN, true, IPC_RUN_HELLO, IPC_SETUP, 1},
+    {"a run says hello once", IPC_RUN, true, IPC_RUN_HELLO, IPC_SERVING, 2},
+    {"a run has one network", IPC_RUN, true, IPC_RUN_NETWORK, IPC_SERVING, 1},
+    {"a run that is not served has nothing to end", IPC_RUN, true, IPC_RUN_END, IPC_SETUP, 0},
+    {"a run brings no descriptors at its end", IPC_RUN, true, IPC_RUN_END, IPC_SERVING, 1},
+    {"a run does not welcome", IPC_RUN, true, IPC_RUN_WELCOME, IPC_SETUP, 0},
+    {"a daemon sends no descriptors", IPC_RUN, false, IPC_RUN_READY, IPC_SETUP, 1},
+    {"a proxy takes no run's word", IPC_PROXY, false, IPC_RUN_POLICY, IPC_SERVING, 1},
 };
 
 static void a_message_against_the_table_is_not_sent(void **state)
