@@ -29,12 +29,21 @@ static void nudged(int signo UNUSED)
 {
 }
 
+void gate_close_at_once(int fd)
+{
+    static const struct linger off;
+    if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off) < 0) {
+        /* it has no such thing: a socket of names */
+    }
+}
+
 static void accept_one(struct gate *g, size_t i)
 {
     int fd = accept4(g->polled[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0)
+    if (fd >= 0) {
+        gate_close_at_once(fd);
         g->take(g->arg, listening[i], fd);
-    else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+    } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
         (void)poll(NULL, 0, RETRY_MS); /* no descriptors, or no listener any more: not in circles */
 }
 

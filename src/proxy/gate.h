@@ -16,3 +16,8 @@ MUST_USE struct gate *gate_new(const int sockets[JAIL_SOCKETS], gate_take *take,
 /* Nothing is accepted any more; NULL is nothing. */
 void gate_free(struct gate *g);
 DEFINE_AUTO(gate)
+
+/* close(2) of this socket will not wait for its peer to read.  SO_LINGER makes it (socket(7)), for hours and
+ * whether the socket blocks or not; connections inherit it from the listening socket, where a stranger can
+ * set it. */
+void gate_close_at_once(int fd);

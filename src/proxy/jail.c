@@ -5,6 +5,7 @@
 #include "proxy/conn.h"
 #include "proxy/dns_names.h"
 #include "proxy/dns_server.h"
+#include "proxy/gate.h"
 #include "proxy/worker.h"
 
 #include <stdlib.h>
@@ -43,10 +44,14 @@ struct jail *jail_ref(struct jail *j)
     return j;
 }
 
+/* What listened when it came may be a connection by now, with something to send. */
 static void close_sockets(struct jail *j)
 {
-    for (size_t i = 0; i < JAIL_SOCKETS; i++)
+    for (size_t i = 0; i < JAIL_SOCKETS; i++) {
+        if (j->guest && j->fds[i] >= 0)
+            gate_close_at_once(j->fds[i]);
         fd_auto_close(&j->fds[i]);
+    }
 }
 
 void jail_stops_listening(struct jail *j)

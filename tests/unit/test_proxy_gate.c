@@ -134,6 +134,43 @@ static void a_socket_that_is_shut_is_no_circle_and_no_end(void **state)
     close(t.event);
 }
 
+static struct linger linger_of(int fd)
+{
+    struct linger l = {.l_linger = -1};
+    socklen_t len = sizeof l;
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len), 0);
+    return l;
+}
+
+static void take_that_lingers(void *arg, enum jail_socket which, int fd)
+{
+    assert_int_equal(linger_of(fd).l_onoff, 0);
+    take(arg, which, fd);
+}
+
+/* A worker that closes it would wait until the client has read all. */
+static void no_connection_lingers_because_its_listener_does(void **state)
+{
+    (void)state;
+    const struct linger hours = {.l_onoff = 1, .l_linger = 36000};
+    struct sockaddr_in at;
+    struct taken t = {.event = eventfd(0, EFD_CLOEXEC)};
+    int sockets[JAIL_SOCKETS];
+    fill(sockets);
+    sockets[JAIL_PROXY4] = listen_somewhere(&at);
+    assert_int_equal(setsockopt(sockets[JAIL_PROXY4], SOL_SOCKET, SO_LINGER, &hours, sizeof hours), 0);
+    struct gate *g = gate_new(sockets, take_that_lingers, &t);
+    assert_non_null(g);
+    connect_to(&at);
+    await(&t, 1);
+    gate_free(g);
+    assert_int_equal(linger_of(sockets[JAIL_PROXY4]).l_onoff, 1);
+    gate_close_at_once(sockets[JAIL_PROXY4]);
+    assert_int_equal(linger_of(sockets[JAIL_PROXY4]).l_onoff, 0);
+    close(sockets[JAIL_PROXY4]);
+    close(t.event);
+}
+
 static void nothing_is_freed_as_nothing(void **state)
 {
     (void)state;
@@ -146,6 +183,7 @@ int main(void)
         cmocka_unit_test(each_connection_comes_with_its_place),
         cmocka_unit_test(one_that_waits_for_ever_can_be_ended),
         cmocka_unit_test(a_socket_that_is_shut_is_no_circle_and_no_end),
+        cmocka_unit_test(no_connection_lingers_because_its_listener_does),
         cmocka_unit_test(nothing_is_freed_as_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
