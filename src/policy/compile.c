@@ -127,10 +127,14 @@ static void index_rule(struct policy *p, const struct policy_rule *rule)
 
 static int build_index(struct schema_ctx *ctx, struct policy *p)
 {
-    size_t names = 0;
-    for (size_t i = 0; i < p->rule_count; i++)
-        names += cond_host_of(p->rules[i])->count;
-    int result = host_index_init(&p->index, &p->arena, names);
+    size_t names = 0, bytes = 0;
+    for (size_t i = 0; i < p->rule_count; i++) {
+        const struct host_patterns *hosts = cond_host_of(p->rules[i]);
+        names += hosts->count;
+        for (size_t k = 0; k < hosts->count; k++)
+            bytes += hosts->at[k].name.len;
+    }
+    int result = host_index_init(&p->index, &p->arena, names, bytes);
     for (size_t i = 0; result == 0 && i < p->rule_count; i++)
         result = count_rule(p, p->rules[i]);
     if (result < 0 || host_index_lay_out(&p->index, &p->arena) < 0)

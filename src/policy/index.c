@@ -2,112 +2,98 @@
 
 #include "base/lru.h"
 
-struct span {
-    uint32_t first, count; /* in index->lines */
+/* The lists of an entry, one behind the other in index->lines: at that host and below it, allow and deny. */
+enum { AT_HOST, BELOW_HOST, PLACES, LISTS = PLACES * 2 };
+
+struct host_entry { /* two in a cache line */
+    uint32_t hash;
+    uint32_t name;       /* in index->names */
+    uint32_t first;      /* in index->lines */
+    uint32_t end[LISTS]; /* while rules are counted: how many */
+    uint8_t name_len;    /* 0: a free slot */
 };
 
-struct host_entry {
-    struct slice name; /* ptr NULL: a free slot */
-    uint64_t hash;
-    struct span at[2], below[2]; /* by `deny` */
-};
+_Static_assert(GIST_LINE_BYTES % sizeof(struct host_entry) == 0, "none lies across two cache lines");
+_Static_assert(CAP_HOST_BYTES <= UINT8_MAX, "a host's length is a byte");
 
-int host_index_init(struct host_index *index, struct arena *arena, size_t names)
+static void *aligned_array(struct arena *arena, size_t count, size_t size)
+{
+    char *room = arena_array(arena, count + GIST_LINE_BYTES / size, size);
+    size_t over = (uintptr_t)room % GIST_LINE_BYTES;
+    return room ? room + (over ? GIST_LINE_BYTES - over : 0) : NULL;
+}
+
+int host_index_init(struct host_index *index, struct arena *arena, size_t names, size_t bytes)
 {
     size_t slots = 8;
     while (slots < names * 2)
         slots *= 2;
-    struct host_entry *table = arena_array(arena, slots, sizeof *table);
-    if (!table)
+    struct host_entry *table = aligned_array(arena, slots, sizeof *table);
+    char *text = arena_alloc(arena, bytes + 1);
+    if (!table || !text || bytes > UINT32_MAX)
         return -1;
-    *index = (struct host_index){.slots = table, .mask = slots - 1};
+    *index = (struct host_index){.slots = table, .mask = slots - 1, .names = text, .names_max = bytes};
     return 0;
+}
+
+static struct slice name_of(const struct host_index *index, const struct host_entry *entry)
+{
+    return slice_of(index->names + entry->name, entry->name_len);
 }
 
 /* The entry of that name, or the free slot where it belongs: half of the slots are free always. */
 static struct host_entry *find_slot(const struct host_index *index, struct slice name, uint64_t hash)
 {
     size_t i = hash & index->mask;
-    while (index->slots[i].name.ptr &&
-           (index->slots[i].hash != hash || !slice_eq(index->slots[i].name, name)))
+    while (index->slots[i].name_len &&
+           (index->slots[i].hash != hash >> 32 || !slice_eq(name_of(index, &index->slots[i]), name)))
         i = (i + 1) & index->mask;
     return &index->slots[i];
+}
+
+static int add_name(struct host_index *index, struct host_entry *entry, struct slice name, uint64_t hash)
+{
+    if (name.len == 0 || name.len > CAP_HOST_BYTES || name.len > index->names_max - index->names_len ||
+        ++index->used > (index->mask + 1) / 2)
+        return -1;
+    memcpy(index->names + index->names_len, name.ptr, name.len);
+    *entry = (struct host_entry){
+        .hash = (uint32_t)(hash >> 32), .name = (uint32_t)index->names_len, .name_len = (uint8_t)name.len};
+    index->names_len += name.len;
+    return 0;
+}
+
+static unsigned list_of(unsigned place, bool deny)
+{
+    return place * 2 + deny;
 }
 
 int host_index_count(struct host_index *index, struct slice name, unsigned at, bool deny)
 {
     uint64_t hash = hash_bytes(name);
     struct host_entry *entry = find_slot(index, name, hash);
-    if (!entry->name.ptr) {
-        if (++index->used > (index->mask + 1) / 2)
-            return -1;
-        entry->name = name;
-        entry->hash = hash;
-    }
-    entry->at[deny].count += (at & HOST_AT) != 0;
-    entry->below[deny].count += (at & HOST_BELOW_IT) != 0;
-    return 0;
-}
-
-/* From now on `count` is how many have been put. */
-static void lay_span(struct span *s, uint32_t *next)
-{
-    s->first = *next;
-    *next += s->count;
-    s->count = 0;
-}
-
-static uint32_t lay_entry(struct host_entry *entry, uint32_t next)
-{
-    lay_span(&entry->at[false], &next);
-    lay_span(&entry->at[true], &next);
-    lay_span(&entry->below[false], &next);
-    lay_span(&entry->below[true], &next);
-    return next;
-}
-
-static struct rule_gist *lines_new(struct arena *arena, size_t count)
-{
-    char *room = arena_array(arena, count + 1, GIST_LINE_BYTES);
-    size_t over = (uintptr_t)room % GIST_LINE_BYTES;
-    return room ? (struct rule_gist *)(void *)(room + (over ? GIST_LINE_BYTES - over : 0)) : NULL;
-}
-
-static int gather_names(struct host_index *index, struct arena *arena, size_t bytes)
-{
-    char *text = arena_alloc(arena, bytes + 1);
-    if (!text)
+    if (!entry->name_len && add_name(index, entry, name, hash) < 0)
         return -1;
-    for (size_t i = 0; i <= index->mask; i++) {
-        struct slice *name = &index->slots[i].name;
-        if (!name->ptr)
-            continue;
-        memcpy(text, name->ptr, name->len);
-        name->ptr = text;
-        text += name->len;
-    }
+    entry->end[list_of(AT_HOST, deny)] += (at & HOST_AT) != 0;
+    entry->end[list_of(BELOW_HOST, deny)] += (at & HOST_BELOW_IT) != 0;
     return 0;
 }
 
+/* From now on the end of a list is how far it has been filled. */
 int host_index_lay_out(struct host_index *index, struct arena *arena)
 {
     uint32_t lines = 0;
-    size_t bytes = 0;
     for (size_t i = 0; i <= index->mask; i++) {
-        lines = lay_entry(&index->slots[i], lines);
-        bytes += index->slots[i].name.len;
+        struct host_entry *entry = &index->slots[i];
+        entry->first = lines;
+        for (unsigned k = 0; k < LISTS; k++) {
+            uint32_t count = entry->end[k];
+            entry->end[k] = lines;
+            lines += count;
+        }
     }
-    index->lines = lines_new(arena, lines);
-    return index->lines ? gather_names(index, arena, bytes) : -1;
-}
-
-static void put(struct host_index *index, struct span *s, const struct rule_gist *line)
-{
-    struct rule_gist *next = &index->lines[s->first + s->count];
-    if (s->count && next[-1].rule == line->rule)
-        return; /* a rule may write a host twice */
-    *next = *line;
-    s->count++;
+    index->lines = aligned_array(arena, lines, sizeof *index->lines);
+    return index->lines ? 0 : -1;
 }
 
 void host_index_put(struct host_index *index, struct slice name, unsigned at, bool deny,
@@ -115,15 +101,18 @@ void host_index_put(struct host_index *index, struct slice name, unsigned at, bo
 {
     struct host_entry *entry = find_slot(index, name, hash_bytes(name));
     if (at & HOST_AT)
-        put(index, &entry->at[deny], line);
+        index->lines[entry->end[list_of(AT_HOST, deny)]++] = *line;
     if (at & HOST_BELOW_IT)
-        put(index, &entry->below[deny], line);
+        index->lines[entry->end[list_of(BELOW_HOST, deny)]++] = *line;
 }
 
-static void hit(const struct host_index *index, const struct span *s, struct host_hits *hits)
+static void hit(const struct host_index *index, const struct host_entry *entry, unsigned place, bool deny,
+                struct host_hits *hits)
 {
-    if (s->count && hits->count < HOST_LISTS)
-        hits->lists[hits->count++] = (struct rule_list){index->lines + s->first, s->count};
+    unsigned k = list_of(place, deny);
+    uint32_t from = k ? entry->end[k - 1] : entry->first, count = entry->end[k] - from;
+    if (count && hits->count < HOST_LISTS)
+        hits->lists[hits->count++] = (struct rule_list){index->lines + from, count};
 }
 
 void host_index_find(const struct host_index *index, struct slice host, bool is_name,
@@ -131,13 +120,13 @@ void host_index_find(const struct host_index *index, struct slice host, bool is_
 {
     ret_allow->count = ret_deny->count = 0;
     const struct host_entry *whole = find_slot(index, host, hash_bytes(host));
-    hit(index, &whole->at[false], ret_allow);
-    hit(index, &whole->at[true], ret_deny);
+    hit(index, whole, AT_HOST, false, ret_allow);
+    hit(index, whole, AT_HOST, true, ret_deny);
     struct slice suffix = host;
     for (ptrdiff_t dot; is_name && (dot = slice_find(suffix, '.')) >= 0;) {
         suffix = slice_skip(suffix, (size_t)dot + 1);
         const struct host_entry *parent = find_slot(index, suffix, hash_bytes(suffix));
-        hit(index, &parent->below[false], ret_allow);
-        hit(index, &parent->below[true], ret_deny);
+        hit(index, parent, BELOW_HOST, false, ret_allow);
+        hit(index, parent, BELOW_HOST, true, ret_deny);
     }
 }

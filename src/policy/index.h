@@ -17,15 +17,17 @@ struct host_index {
     struct host_entry *slots;
     size_t mask; /* slots - 1; their number is a power of two */
     size_t used;
+    char *names; /* of all entries */
+    size_t names_len, names_max;
     struct rule_gist *lines;
 };
 
 /* Where a pattern applies: at the name itself, below it, or both. */
 enum host_at { HOST_AT = 1, HOST_BELOW_IT = 2 };
 
-/* Room for `names` names. */
-MUST_USE int host_index_init(struct host_index *index, struct arena *arena, size_t names);
-/* Announces a host_index_put().  `deny` rules are kept apart. */
+/* Room for `names` names of `bytes` bytes in all. */
+MUST_USE int host_index_init(struct host_index *index, struct arena *arena, size_t names, size_t bytes);
+/* Announces a host_index_put().  `deny` rules are kept apart.  -1: a name more than there is room for. */
 MUST_USE int host_index_count(struct host_index *index, struct slice name, unsigned at, bool deny);
 /* When all are counted. */
 MUST_USE int host_index_lay_out(struct host_index *index, struct arena *arena);
