@@ -71,7 +71,7 @@ struct control {
 static void drop(struct client *c)
 {
     if (c->state >= CLIENT_ASKED && c->state < CLIENT_LEAVING)
-        supervisor_remove_jail(c->control->supervisor, c->jail);
+        supervisor_cut_guest(c->control->supervisor, c->jail);
     loop_deadline_clear(&c->late);
     loop_io_stop(&c->io);
     ipc_close(&c->ipc);

@@ -326,7 +326,7 @@ int supervisor_relay(struct supervisor *s, unsigned id, const struct policy_forw
     return send_forward(s, IPC_JAIL_PUBLISHED, id, published, fds, ARRAY_LEN(fds), e);
 }
 
-void supervisor_remove_jail(struct supervisor *s, unsigned id)
+static void remove_jail(struct supervisor *s, unsigned id, enum ipc_type how)
 {
     LIST_FOREACH(it, &s->jails)
     {
@@ -336,11 +336,21 @@ void supervisor_remove_jail(struct supervisor *s, unsigned id)
         if (j->id != id)
             continue;
         udp_watch_stop(&j->udp);
-        if (s->proxy.pid != 0 && ipc_send(&s->proxy.ipc, IPC_JAIL_GONE,
+        if (s->proxy.pid != 0 && ipc_send(&s->proxy.ipc, how,
                                           slice_of((const char *)&gone, sizeof gone), NULL, 0, &e) < 0)
             log_error("the proxy: %s", e.text);
         jailnet_free(j);
     }
+}
+
+void supervisor_remove_jail(struct supervisor *s, unsigned id)
+{
+    remove_jail(s, id, IPC_JAIL_GONE);
+}
+
+void supervisor_cut_guest(struct supervisor *s, unsigned id)
+{
+    remove_jail(s, id, IPC_GUEST_CUT);
 }
 
 void supervisor_free_jails(struct supervisor *s)

@@ -56,3 +56,5 @@ MUST_USE int supervisor_relay(struct supervisor *s, unsigned id, const struct po
 /* The jail's last process is gone: what UDP it tried goes on record, the listeners close.  Connections in
  * progress end by themselves.  Before supervisor_stop.  An id that is not there any more is nothing. */
 void supervisor_remove_jail(struct supervisor *s, unsigned id);
+/* The same of a guest whose run has gone without a word: its connections are cut at once. */
+void supervisor_cut_guest(struct supervisor *s, unsigned id);

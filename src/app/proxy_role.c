@@ -280,6 +280,7 @@ static void handle(struct role_state *r, struct ipc_message *m)
         proxy_role_note_udp(r->proxy, r->log, m);
         break;
     case IPC_JAIL_GONE:
+    case IPC_GUEST_CUT:
         proxy_role_remove_jail(r->proxy, m);
         break;
     case IPC_STOP:

@@ -57,7 +57,7 @@ void proxy_role_remove_jail(struct proxy *p, const struct ipc_message *m)
 {
     struct ipc_jail_id gone;
     if (ipc_payload(m, &gone, sizeof gone) == 0)
-        proxy_remove_jail(p, gone.id);
+        proxy_remove_jail(p, gone.id, m->type == IPC_GUEST_CUT);
 }
 
 void proxy_role_forward(struct proxy *p, struct ipc_message *m)

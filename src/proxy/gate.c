@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STACK_BYTES = 256 << 10, RETRY_MS = 100, NUDGE_NS = 5000000 };
+enum { STACK_BYTES = 256 << 10, RETRY_MS = 100, NUDGE_NS = 5000000, REST_MAX = 4096 };
 
 /* Those that listen for TCP. */
 static const enum jail_socket listening[] = {JAIL_PROXY4,   JAIL_PROXY6,   JAIL_CAPTURE4,
@@ -37,14 +37,28 @@ void gate_close_at_once(int fd)
     }
 }
 
-static void accept_one(struct gate *g, size_t i)
+static bool accept_one(struct gate *g, size_t i)
 {
     int fd = accept4(g->polled[i].fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
         gate_close_at_once(fd);
         g->take(g->arg, listening[i], fd);
-    } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+        return true;
+    }
+    if (!atomic_load(&g->stop) && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
         (void)poll(NULL, 0, RETRY_MS); /* no descriptors, or no listener any more: not in circles */
+    return false;
+}
+
+/* What came before the end; where it does not come, the end is not put off. */
+static void accept_rest(struct gate *g)
+{
+    bool more = poll(g->polled, ARRAY_LEN(listening), 0) > 0;
+    for (unsigned n = 0; more && n < REST_MAX; n++) {
+        for (size_t i = 0; more && i < ARRAY_LEN(listening); i++)
+            more = !g->polled[i].revents || accept_one(g, i);
+        more = more && poll(g->polled, ARRAY_LEN(listening), 0) > 0;
+    }
 }
 
 static void *run(void *arg)
@@ -54,8 +68,9 @@ static void *run(void *arg)
         int n = poll(g->polled, ARRAY_LEN(listening), -1);
         for (size_t i = 0; n > 0 && i < ARRAY_LEN(listening) && !atomic_load(&g->stop); i++)
             if (g->polled[i].revents)
-                accept_one(g, i);
+                (void)accept_one(g, i);
     }
+    accept_rest(g);
     return NULL;
 }
 

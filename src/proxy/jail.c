@@ -79,7 +79,7 @@ void jail_free(struct jail *j)
 
 /* --- a worker's part of it --- */
 
-enum { TCP_LISTENERS = JAIL_CAPTURE6 + 1 };
+enum { TCP_LISTENERS = JAIL_CAPTURE6 + 1, LOOK_NS = 10000000, LOOKS_MAX = 100 };
 
 struct jail_port {
     struct list node; /* of worker->jails */
@@ -91,6 +91,8 @@ struct jail_port {
     struct loop_io answers; /* of the supervisor */
     int ask;
     bool closed; /* no longer listening */
+    struct loop_deadline leave; /* a guest's: looks whether its last connection is gone */
+    unsigned looks;
 };
 
 static void on_answer(struct loop_io *io, int events UNUSED)
@@ -133,11 +135,44 @@ static void free_port(struct jail_port *p)
 {
     close_port(p);
     relays_leave(p->relays);
+    loop_deadline_clear(&p->leave);
     loop_io_stop(&p->answers);
     close(p->ask);
     jail_free(p->jail);
     list_remove(&p->node);
     free(p);
+}
+
+/* Whoever has the other end of a guest's connections may keep it as long as he likes. */
+static void cut_connections(struct worker *w, const struct jail *jail)
+{
+    LIST_FOREACH(it, &w->conns)
+    {
+        struct conn *c = LIST_ENTRY(it, struct conn, node);
+        if (c->jail == jail)
+            conn_close(c, true);
+    }
+}
+
+static bool has_connections(const struct worker *w, const struct jail *jail)
+{
+    LIST_FOREACH(it, &w->conns)
+    if (LIST_ENTRY(it, struct conn, node)->jail == jail)
+        return true;
+    return false;
+}
+
+/* What its programs tried last is on record, as it is of any jail; but who still holds on is not waited for. */
+static void let_leave(struct loop_deadline *d)
+{
+    struct jail_port *p = CONTAINER_OF(d, struct jail_port, leave);
+    bool waits = !atomic_load(&p->jail->cut) && p->looks++ < LOOKS_MAX;
+    if (waits && has_connections(p->worker, p->jail)) {
+        loop_deadline_after(d, LOOK_NS);
+        return;
+    }
+    cut_connections(p->worker, p->jail);
+    free_port(p);
 }
 
 static struct jail_port *open_port(struct worker *w, const struct jail_order *order)
@@ -151,6 +186,7 @@ static struct jail_port *open_port(struct worker *w, const struct jail_order *or
     list_insert(&w->jails, &p->node);
     loop_io_init(&p->answers, w->loop, p->ask, on_answer);
     loop_io_want(&p->answers, LOOP_READ);
+    loop_deadline_init(&p->leave, w->loop, let_leave);
     for (size_t i = 0; i < TCP_LISTENERS; i++)
         listen_on(p, (enum jail_socket)i);
     if (order->serves_dns && !(p->dns = dns_server_new(w, p->jail)))
@@ -168,17 +204,6 @@ static void give_up(struct jail_order *order)
     relay_order_clear(&order->relay);
 }
 
-/* Whoever has the other end of a guest's connections may keep it as long as he likes. */
-static void cut_connections(struct worker *w, const struct jail *jail)
-{
-    LIST_FOREACH(it, &w->conns)
-    {
-        struct conn *c = LIST_ENTRY(it, struct conn, node);
-        if (c->jail == jail)
-            conn_close(c, true);
-    }
-}
-
 static void remove_port(struct worker *w, unsigned id)
 {
     LIST_FOREACH(it, &w->jails)
@@ -186,9 +211,11 @@ static void remove_port(struct worker *w, unsigned id)
         struct jail_port *p = LIST_ENTRY(it, struct jail_port, node);
         if (p->jail->id != id)
             continue;
+        close_port(p);
         if (p->jail->guest)
-            cut_connections(w, p->jail);
-        free_port(p);
+            let_leave(&p->leave);
+        else
+            free_port(p);
     }
 }
 

@@ -26,6 +26,7 @@ struct jail {
     struct audit_tally tally;
     /* Of a guest (proxy_jail): */
     bool guest;
+    _Atomic bool cut;  /* its end waits for none of its connections */
     uint32_t owner;    /* the user whose run it is */
     struct gate *gate; /* accepts for the workers */
     struct proxy *proxy;

@@ -181,13 +181,14 @@ int proxy_add_jail(struct proxy *p, const struct proxy_jail *from, struct err *e
     return jail->guest ? open_gate(p, jail, e) : 0;
 }
 
-void proxy_remove_jail(struct proxy *p, unsigned id)
+void proxy_remove_jail(struct proxy *p, unsigned id, bool cut)
 {
     struct jail **slot = jail_slot(p, id);
     if (!slot)
         return;
     struct jail *jail = TAKE(*slot);
     gate_free(TAKE(jail->gate));
+    atomic_store(&jail->cut, cut);
     tell_workers(p, NULL, id, NULL);
     if (!jail->guest) {
         jail_free(jail);

@@ -63,8 +63,9 @@ void proxy_set_keepers(struct proxy *p, const int *keepers);
 /* From the thread that made the proxy: what comes over the jail's sockets is its task's from now on.  All
  * descriptors are taken over, also on failure. */
 MUST_USE int proxy_add_jail(struct proxy *p, const struct proxy_jail *jail, struct err *e);
-/* It is gone: nothing new is taken from it. */
-void proxy_remove_jail(struct proxy *p, unsigned id);
+/* It is gone: nothing new is taken from it.  A guest's connections are over soon, by themselves or by us; with
+ * `cut` now. */
+void proxy_remove_jail(struct proxy *p, unsigned id, bool cut);
 /* A guest that was removed and whose last connection is gone and on record: once for each.  False: none. */
 struct audit_tally;
 MUST_USE bool proxy_next_left(struct proxy *p, unsigned *ret_id, struct audit_tally *ret_tally);

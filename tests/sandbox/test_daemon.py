@@ -173,6 +173,16 @@ def test_what_udp_it_tried_is_on_record(shared, world):
     assert (record["url"], record["reason"]) == ("udp://192.0.2.7:4433", "udp-denied")
 
 
+def test_what_it_tried_last_is_on_record_too(shared, world):
+    """The run ends in the same moment."""
+    script = "import os, socket; s = socket.socket(); s.connect(('192.0.2.9', 22)); os._exit(0)"
+    for i in range(3):
+        done = world.jail("python3", "-c", script, options=["--daemon", shared.socket, "--task", f"last-{i}"])
+        assert done.returncode == 0 and "1 blocked" in done.stderr, done.stderr
+        record, = shared.of(f"{world.uid}/last-{i}", "connect")
+        assert record["url"] == "tcp://192.0.2.9:22"
+
+
 def test_programs_that_know_of_the_proxy_work_too(shared, world):
     done = run(world, shared, f"{GET} --proxy http://127.0.0.1:3128 -o /dev/null -w '%{{http_code}}'", "--task", "explicit")
     assert done.stdout == "200", done.stderr

@@ -206,7 +206,7 @@ static void what_was_sent_before_the_jail_ended_arrives(void **state)
     for (ssize_t n; (n = send(client, text, sizeof text - sent, MSG_DONTWAIT)) > 0;)
         sent += (size_t)n;
     close(client);
-    proxy_remove_jail(world.proxy, JAIL);
+    proxy_remove_jail(world.proxy, JAIL, false);
     AUTO_BUF in = BUF_INIT(LONG + 65536);
     assert_int_equal(read_to_end(target, &in), 0);
     assert_int_equal(buf_len(&in), sent);
@@ -223,7 +223,7 @@ static void a_jail_that_is_gone_waits_for_no_answer(void **state)
     open_way(&client, &target);
     send_text(client, "bye");
     close(client);
-    proxy_remove_jail(world.proxy, JAIL);
+    proxy_remove_jail(world.proxy, JAIL, false);
     expect_text(target, "bye");
     await_record("\"kind\":\"service\"");
     close(target);
@@ -447,7 +447,7 @@ static void an_order_for_a_jail_that_is_gone_is_closed(void **state)
     (void)state;
     be_a_browser(&browser, &o.from);
     o.to = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    proxy_remove_jail(world.proxy, JAIL);
+    proxy_remove_jail(world.proxy, JAIL, false);
     proxy_jail_relay(world.proxy, JAIL, &o);
     expect_end(browser, 0);
     close(browser);
