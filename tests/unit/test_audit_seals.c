@@ -33,7 +33,7 @@ static struct audit_log *open_sealed(struct audit_fixture *f, struct signer *s)
 static struct log_verdict verify(const struct audit_fixture *f, const struct verify_keys *keys)
 {
     char path[256];
-    struct log_verdict v;
+    struct log_verdict v = {0};
     struct err e = {0};
     AUTO(log_reader) *r = NULL;
     fixture_path(f, "audit.jsonl", path);
