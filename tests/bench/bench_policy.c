@@ -46,7 +46,7 @@ static struct policy *compile(const char *paths, unsigned hosts, unsigned rules)
 static struct http_target target_of(unsigned host, unsigned rule)
 {
     const char *url = arena_printf(&arena, "https://h%u.example.com/p%u/x", host, rule);
-    struct http_target t;
+    struct http_target t = {0};
     struct http_problem problem;
     if (!url || http_url_parse(&arena, slice_str(url), &t, &problem) < 0)
         fail("a URL cannot be read");
