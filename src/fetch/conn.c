@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -87,10 +86,9 @@ bool fetch_conn_is_silent(struct conn *c)
     return n > 0 && c->pub.tls && tls_read(c->pub.tls, &byte, 1) == TLS_WANT_READ;
 }
 
-int fetch_conn_set_via(struct conn *c, const char *text)
+void fetch_conn_set_via(struct conn *c, char *text)
 {
-    c->pub.via = c->via = strdup(text);
-    return c->via ? 0 : -1;
+    c->pub.via = c->via = text;
 }
 
 static void destroy(struct conn *c)

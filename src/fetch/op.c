@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum op_step { OP_NEW, OP_RESOLVING, OP_DIALLING, OP_SECURING, OP_SETTLED, OP_STEPS };
 
@@ -34,6 +35,7 @@ struct fetch_op {
     enum fetch_word word;
     bool opaque;
     bool proxied; /* the addresses are upstream.proxy's */
+    char *via;    /* … and this its text: a reload may take the settings away while it is dialled */
     struct fetch_permit permit;
     uint64_t generation; /* under which it began, then that under which the addresses were judged */
     struct conn *conn;
@@ -52,6 +54,7 @@ static void op_free(struct fetch_op *op)
     loop_deadline_clear(&op->deadline);
     loop_soon_stop(&op->soon);
     pool_unref(op->pool);
+    free(op->via);
     free(op);
 }
 
@@ -199,10 +202,9 @@ static void on_connected(struct dial *d, const struct dial_result *result)
         return;
     }
     op->conn->word = op->word;
+    fetch_conn_set_via(op->conn, TAKE(op->via));
     if (!is_judged(op, &op->conn->pub.peer))
         settle(op, FETCH_ADDRESS_BLOCKED, "an address that was not judged");
-    else if (op->proxied && fetch_conn_set_via(op->conn, op->fetch->settings.proxy.text) < 0)
-        settle(op, FETCH_OVERLOADED, "no memory for a connection");
     else if (op->pool->scheme == HTTP_SCHEME_HTTPS && !op->opaque)
         secure(op);
     else
@@ -223,6 +225,10 @@ static void dial_judged(struct fetch_op *op)
     }
     if (op->proxied && op->generation != f->generation) {
         settle(op, FETCH_REFUSED, "upstream.proxy may have changed meanwhile"); /* these addresses are the old one's */
+        return;
+    }
+    if (op->proxied && !(op->via = strdup(f->settings.proxy.text))) {
+        settle(op, FETCH_OVERLOADED, "no memory for a connection");
         return;
     }
     enter(op, OP_DIALLING);

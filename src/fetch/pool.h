@@ -83,8 +83,8 @@ MUST_USE struct conn *fetch_conn_new(struct pool *p, int fd, uint64_t generation
 /* Nothing has come since the last message that could be taken for the next one's answer; the loop may not
  * have told yet.  Absorbs tickets. */
 bool fetch_conn_is_silent(struct conn *c);
-/* `text` is copied: settings go, connections stay. */
-MUST_USE int fetch_conn_set_via(struct conn *c, const char *text);
+/* `text` (malloc) is taken over: settings go, connections stay.  NULL: it is direct. */
+void fetch_conn_set_via(struct conn *c, char *text);
 void fetch_conn_close(struct conn *c); /* with close_notify; NULL is nothing */
 void fetch_conn_abort(struct conn *c); /* with RST */
 

@@ -359,6 +359,34 @@ static void environment_proxies_are_not_used(void **state)
     close(origin);
 }
 
+static void a_reload_without_the_proxy_leaves_who_is_on_the_way_through_it(void **state)
+{
+    static const char granted[] = "HTTP/1.1 200 OK\r\n\r\n";
+    const struct fetch_want w = want("t", HTTP_SCHEME_HTTP, "origin.test", 80);
+    struct asked a;
+    uint16_t port;
+    int proxy = world_listen("127.0.0.1", 0, 4, &port);
+
+    (void)state;
+    settings.proxy = (struct fetch_proxy){
+        .kind = FETCH_PROXY_HTTP, .at = want("", 0, "127.0.0.1", port).authority, .text = "http://the.proxy"};
+    configure();
+    start(&a, &w);
+    for (int tries = 0; tries < 100 && !has_visitor(proxy); tries++)
+        run_for(10 * MS);
+    settings.proxy = (struct fetch_proxy){0};
+    configure();
+    int fd = accept(proxy, NULL, NULL);
+    assert_int_equal(write(fd, granted, sizeof granted - 1), sizeof granted - 1);
+    await_all();
+    assert_int_equal(a.result.fault, FETCH_OK);
+    assert_string_equal(a.result.conn->via, "http://the.proxy");
+    fetch_release(fetch, a.result.conn, true);
+    assert_null(acquire_pooled(&w)); /* of an older generation */
+    close(fd);
+    close(proxy);
+}
+
 static void freeing_it_ends_all_that_is_under_way(void **state)
 {
     struct fetch_want names = want("t", HTTP_SCHEME_HTTP, "silent.test", 80);
@@ -400,6 +428,7 @@ int main(void)
         CASE(an_override_holds_for_exactly_its_host_and_port),
         CASE(our_own_listeners_are_refused_even_where_an_override_names_them),
         CASE(environment_proxies_are_not_used),
+        CASE(a_reload_without_the_proxy_leaves_who_is_on_the_way_through_it),
         CASE(freeing_it_ends_all_that_is_under_way),
     };
     return run_fetch_tests(tests, ARRAY_LEN(tests));
