@@ -277,14 +277,19 @@ void charge_end(struct exchange *x)
             budget_return(&c->requests[i], 1);
 }
 
-/* Another counter than before begins with what is sent from now on; what the old one counted, it keeps. */
-static bool switch_pot(struct charge *c, enum charge_kind kind, const struct pot *pot)
+/* What it has taken so far counts where it was; another counter than before gets all of the request, as if it
+ * came now. */
+static bool switch_pot(struct exchange *x, enum charge_kind kind, const struct pot *pot)
 {
-    if (pot->counter && c->uploads[kind].counter != pot->counter)
-        c->uploads[kind] = (struct budget_hold){.counter = pot->counter};
+    struct charge *c = &x->charge;
     if (!pot->counter)
         return true;
     c->limits[kind] = pot->limits;
+    if (c->uploads[kind].counter != pot->counter) {
+        c->uploads[kind] = (struct budget_hold){.counter = pot->counter};
+        return budget_take(&c->uploads[kind], &c->limits[kind], budgets_now(c->budgets, clock_mono_ns()),
+                           c->covered);
+    }
     for (enum budget_span s = 0; s < BUDGET_SPANS; s++)
         if (budget_used(pot->counter, s) > pot->limits.most[s])
             return false;
@@ -295,13 +300,14 @@ bool charge_again(struct exchange *x, const struct task_charges *t, const struct
 {
     static const struct pot none;
     struct charge *c = &x->charge;
+    uint64_t so_far = x->sent + buf_len(&x->up_out);
     if (!t)
         return true;
     const struct rule_charges *r = charges_of_rule(t, rule);
-    if (!c->budgets)
-        c->covered = x->sent + buf_len(&x->up_out);
+    if (!counts_uploads(c) && c->covered < so_far)
+        c->covered = so_far; /* nobody has counted it */
     c->budgets = t->budgets;
     c->idle_ns = shorter(r ? r->idle_ns : 0, t->idle_ns);
-    return switch_pot(c, CHARGE_RULE, r ? &r->upload : &none) && switch_pot(c, CHARGE_TASK, &t->upload) &&
-           switch_pot(c, CHARGE_OWNER, &t->owner_upload);
+    return switch_pot(x, CHARGE_RULE, r ? &r->upload : &none) && switch_pot(x, CHARGE_TASK, &t->upload) &&
+           switch_pot(x, CHARGE_OWNER, &t->owner_upload);
 }

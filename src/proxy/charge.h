@@ -49,6 +49,6 @@ MUST_USE int charge_begin(struct exchange *x);
 MUST_USE int charge_cover(struct exchange *x, uint64_t upcoming);
 /* The exchange ends: what was not sent is given back. */
 void charge_end(struct exchange *x);
-/* A new snapshot is in force, where `rule` allows the request: its limits count from now on.  False where
- * more was spent than they allow. */
+/* A new snapshot is in force, where `rule` allows the request: its limits count from now on, for all of what
+ * is known of this one.  False where more was spent than they allow, or would be. */
 MUST_USE bool charge_again(struct exchange *x, const struct task_charges *t, const struct policy_rule *rule);

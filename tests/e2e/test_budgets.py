@@ -323,3 +323,15 @@ def test_what_is_in_progress_is_charged_to_the_new_limits(start, raw):
     paths.wait_until(lambda: len(raw.received) > 70_000, "the origin has it")
     exeat.reload(policy=policy("upload: 16KiB"))
     refused(stream.read_response(), "upload-budget")
+
+
+@pytest.mark.parametrize("limits", [{"rule": "upload: 128KiB"}, {"task": "upload: 128KiB"}], ids=["rule", "task"])
+def test_what_is_in_progress_is_charged_to_limits_that_were_not_there(start, raw, limits):
+    """The whole body, whose length is known: most of it is still to come."""
+    raw.script = lambda connection: connection.wait_closed()
+    exeat = start(policy())
+    stream = exeat.client().tunnel("raw.test:443")
+    stream.send(post(1 << 20) + b"x" * 70_000)
+    paths.wait_until(lambda: len(raw.received) > 70_000, "the origin has it")
+    exeat.reload(policy=policy(**limits))
+    refused(stream.read_response(), "upload-budget")
