@@ -30,7 +30,7 @@ struct run {
     struct run_server *server;
     struct jail jail;
     bool mounts_made;
-    bool served; /* the proxy does, or did */
+    bool awaited; /* the proxy was, and serves or never will */
     struct run_session session;
     struct run_publish publish;
     char id[RUN_ID_BYTES];
@@ -180,8 +180,8 @@ static int check_standard(struct err *e)
 
 static int await_proxy(struct run *r, struct err *e)
 {
-    r->served = r->server->kind->await(r->server, e) == 0;
-    return r->served ? 0 : -1;
+    r->awaited = true;
+    return r->server->kind->await(r->server, e);
 }
 
 /* Only now the proxy has to be ready: it got so while the jail was begun. */
@@ -334,7 +334,7 @@ static void wind_up(struct run *r)
     run_session_stop(&r->session);
     run_publish_close(&r->publish);
     jail_kill(&r->jail);
-    if (!r->server || r->ended || (!r->served && await_proxy(r, NULL) < 0))
+    if (!r->server || r->ended || (!r->awaited && await_proxy(r, NULL) < 0))
         return;
     r->server->kind->remove(r->server);
     r->server->kind->stop(r->server, true);

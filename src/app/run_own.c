@@ -121,7 +121,10 @@ static int own_await(struct run_server *s, struct err *e)
 
 static void own_stop(struct run_server *s, bool now)
 {
-    supervisor_stop(own_of(s)->supervisor, now);
+    if (supervisor_serves(own_of(s)->supervisor))
+        supervisor_stop(own_of(s)->supervisor, now);
+    else
+        s->with.ended(s->with.arg); /* it never began: there is no end to hear of */
 }
 
 /* --- the jail --- */

@@ -169,6 +169,11 @@ int supervisor_serve(struct supervisor *s, struct err *e)
     return supervisor_hear(s, e);
 }
 
+bool supervisor_serves(const struct supervisor *s)
+{
+    return s->watching;
+}
+
 int supervisor_start(struct loop *loop, const struct supervisor_options *o, struct supervisor **ret,
                      struct err *e)
 {

@@ -35,8 +35,10 @@ struct supervisor;
  * supervisor_serve before everything else below that is not a question. */
 MUST_USE int supervisor_start(struct loop *loop, const struct supervisor_options *o, struct supervisor **ret,
                               struct err *e);
-/* Returns when the proxy serves, or with the reason why it does not. */
+/* Returns when the proxy serves and orders are heard, or with the reason why not.  Once. */
 MUST_USE int supervisor_serve(struct supervisor *s, struct err *e);
+/* Whether it came so far, also where supervisor_serve failed behind that: then `ended` has come or will. */
+bool supervisor_serves(const struct supervisor *s);
 /* Kills what still runs. */
 void supervisor_free(struct supervisor *s);
 DEFINE_AUTO(supervisor)

@@ -1,6 +1,7 @@
 """`exeat run` as its user sees it: what it returns, says and prints; what happens when a part of it fails or dies."""
 
 import json
+import shutil
 
 import pytest
 
@@ -32,6 +33,20 @@ def test_each_step_that_fails_ends_the_run_before_the_command_starts(world):
         assert len(lines) == 1 and f"(step {step})" in lines[0] and ";" in lines[0], (step, lines)
         assert not (world.project / "started").exists(), step
         assert done.stdout == ""
+
+
+def test_without_a_place_for_orders_it_ends_at_once_and_says_so(world):
+    orders = world.home / ".local/state/exeat/orders"
+    if orders.exists():
+        shutil.rmtree(orders)
+    orders.write_text("in the way\n")
+    try:
+        done = world.jail("touch", "started", timeout=30)
+    finally:
+        orders.unlink()
+    assert done.returncode == 125 and "orders: not a folder" in done.stderr
+    assert not (world.project / "started").exists()
+    assert [r["kind"] for r in world.records() if r["kind"] != "seal"] == ["start", "stop"]
 
 
 def test_without_a_failure_the_same_command_starts(world):
@@ -142,3 +157,16 @@ def test_the_plan_names_steps_walls_mounts_and_variables_and_starts_nothing(worl
     text = world.jail("touch", "started", options=["--dry-run"])
     assert text.returncode == 0 and not (world.project / "started").exists()
     assert "walls" in text.stdout and str(world.project) in text.stdout
+
+
+def test_names_of_files_in_the_printed_plan_cannot_drive_the_terminal(world):
+    name = world.project / ".env.\x1b]0;title\x07"
+    name.write_text("a secret\n")
+    world.give(name)
+    try:
+        done = world.jail("true", options=["--dry-run"])
+        listed = [m["to"] for m in plan(world)["mounts"]]
+    finally:
+        name.unlink()
+    assert ".env.?]0;title?" in done.stdout and "\x1b" not in done.stdout
+    assert str(name) in listed
