@@ -2,6 +2,7 @@
 #include "app/run_plan.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "base/printable.h"
 #include "policy/jail.h"
 
 #include <stdio.h>
@@ -201,7 +202,7 @@ static int put_forwards(const struct run_plan *p, struct buf *out)
     return 0;
 }
 
-static int print_text(const struct run_plan *p, struct buf *out)
+static int put_all(const struct run_plan *p, struct buf *out)
 {
     if (buf_printf(
             out,
@@ -217,6 +218,13 @@ static int print_text(const struct run_plan *p, struct buf *out)
     return put_names(out, "kept", p->environment, 1) < 0 || put_names(out, "set", p->environment, 0) < 0
                ? -1
                : put_names(out, "stays outside", p->dropped, -1);
+}
+
+/* Names of files are the project's word: what they hold must not drive the terminal. */
+static int print_text(const struct run_plan *p, struct buf *out)
+{
+    AUTO_BUF raw = BUF_INIT(PLAN_BYTES);
+    return put_all(p, &raw) < 0 ? -1 : printable_lines(out, buf_slice(&raw));
 }
 
 int run_plan_print(const struct run_plan *p, bool json, struct err *e)
