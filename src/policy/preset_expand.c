@@ -82,7 +82,15 @@ static void note_parameters(struct copy *c, const struct node *n)
 
 /* --- copying --- */
 
-static int append_reference(struct copy *c, const struct node *n, struct slice name, struct buf *out)
+/* https://example.com with ".git" behind it is another host, which nobody named. */
+static bool ends_in_host(const struct preset_parameter *p, const struct preset_value *v, struct slice piece)
+{
+    return p->kind == PRESET_URL && piece.len == 0 && v->path.len == 0;
+}
+
+/* `behind`: what the text goes on with. */
+static int append_reference(struct copy *c, const struct node *n, struct slice name, struct slice behind,
+                            struct buf *out)
 {
     struct slice piece;
     const struct preset_parameter *p = referred(c->preset, name, &piece);
@@ -94,6 +102,8 @@ static int append_reference(struct copy *c, const struct node *n, struct slice n
     struct slice text = piece_of(v, piece);
     if (!text.ptr)
         return fail(c, n, "there is no such piece of it", name);
+    if (ends_in_host(p, v, piece) && behind.len && behind.ptr[0] != '/')
+        return fail(c, n, "it needs a path: what stands behind it would make it another host", name);
     return buf_append(out, text) < 0 ? fail(c, n, "it is too long", name) : 0;
 }
 
@@ -104,11 +114,12 @@ static struct slice replace(struct copy *c, const struct node *n)
     if (!memmem(n->text.ptr ? n->text.ptr : "", n->text.len, "${", 2))
         return n->text;
     while (next_reference(&rest, &before, &name))
-        if (buf_append(&out, before) < 0 || append_reference(c, n, name, &out) < 0)
+        if (buf_append(&out, before) < 0 || append_reference(c, n, name, rest, &out) < 0)
             return n->text; /* told */
-    if (buf_append(&out, rest) < 0)
-        c->failed = true;
-    return arena_slice(schema_scratch(c->ctx), buf_slice(&out));
+    struct slice text = buf_append(&out, rest) < 0 ? slice_str(NULL)
+                                                   : arena_slice(schema_scratch(c->ctx), buf_slice(&out));
+    c->failed |= !text.ptr;
+    return text;
 }
 
 static bool decides(const struct node *value)
