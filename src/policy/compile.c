@@ -230,7 +230,7 @@ int policy_compile_source(const struct policy_source *from, policy_report *repor
     p->arena = ARENA_INIT(ARENA_BYTES);
     struct arena scratch = ARENA_INIT(ARENA_BYTES);
     struct schema_ctx ctx = {&p->arena, &problems, &scratch};
-    struct sources all;
+    struct sources all = {0};
     int result = compile(&ctx, from, &all, p);
     sources_clear(&all);
     arena_free(&scratch);

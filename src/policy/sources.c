@@ -10,7 +10,7 @@ struct walk {
     struct schema_ctx *ctx;
     const struct policy_source *from;
     struct sources *all;
-    const struct source *stack[SOURCES_DEPTH]; /* from the policy to the file that is read */
+    const struct source *stack[SOURCES_DEPTH + 1]; /* from the policy to the file that is read */
     unsigned depth;
 };
 
@@ -146,7 +146,7 @@ static int check_place(struct walk *w, const struct entry *entry)
             return schema_fail(w->ctx, entry->at, "%s extends itself%s%s", entry->name,
                                i + 1 < w->depth ? " by way of " : "",
                                i + 1 < w->depth ? w->stack[i + 1]->origin->file : "");
-    if (w->depth == SOURCES_DEPTH)
+    if (w->depth > SOURCES_DEPTH)
         return schema_fail(w->ctx, entry->at, "files extend each other more than %d deep", SOURCES_DEPTH);
     return w->all->count == SOURCES_MAX
                ? schema_fail(w->ctx, entry->at, "a policy extends at most %d files", SOURCES_MAX - 1)

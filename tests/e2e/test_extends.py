@@ -65,6 +65,17 @@ def test_an_extended_file_that_is_missing_is_told_where_it_is_named(folder):
     assert "policies/own.yaml:2:11: team.yaml: " in check.stderr
 
 
+@pytest.mark.parametrize("deep, code", [(8, 0), (9, 2)])
+def test_files_extend_each_other_eight_deep(folder, deep, code):
+    for i in range(1, deep):
+        (folder / f"{i}.yaml").write_text(f"extends: ./{i + 1}.yaml\n")
+    (folder / f"{deep}.yaml").write_text("allow: [GET https://raw.test/deep]\n")
+    (folder / "p.yaml").write_text("exeat: 1\nextends: ./1.yaml\n")
+    check = exeat(folder, "check", "--policy", "p.yaml", "GET", "https://raw.test/deep")
+    assert check.returncode == code, check.stdout + check.stderr
+    assert code == 0 or f"{deep - 1}.yaml:1:10: files extend each other more than 8 deep" in check.stderr
+
+
 def test_a_device_is_no_extended_file(folder):
     (folder / "policies" / "own.yaml").write_text(OWN % "/dev/zero")
     check = exeat(folder, "check", "--policy", "policies/own.yaml", "GET", "https://raw.test/own")
