@@ -14,6 +14,9 @@
 
 #define FIRST_LINE "exeat budgets 1"
 
+/* Further on no clock gets, and sums with it still fit. */
+static const uint64_t CLOCK_MAX_MS = INT64_MAX / 4;
+
 static int write_counter(struct budget_counter *c, const struct budget_key *key, int64_t now_ms,
                          struct buf *out)
 {
@@ -104,7 +107,7 @@ static bool read_part(struct reading *r, struct slice rest)
 static bool read_clock(struct reading *r, struct slice rest, int64_t wall_ms)
 {
     uint64_t then, then_wall;
-    if (!next_number(&rest, &then) || !next_number(&rest, &then_wall) || rest.len)
+    if (!next_number(&rest, &then) || !next_number(&rest, &then_wall) || rest.len || then > CLOCK_MAX_MS)
         return false;
     int64_t gone = wall_ms - (int64_t)then_wall;
     r->now_ms = (int64_t)then + (gone > 0 ? gone : 0);

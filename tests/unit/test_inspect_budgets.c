@@ -1,4 +1,5 @@
 /* Budgets: what fits, when it fits again, what a reload or a restart keeps, and many threads at once. */
+#include "base/crypto.h"
 #include "inspect/budgets.h"
 
 #include <pthread.h>
@@ -341,6 +342,23 @@ static void what_was_edited_is_refused(void **state UNUSED)
     drop(&t);
 }
 
+/* Whole and with its checksum, and yet nobody's: no sum with it may overflow. */
+static void a_clock_that_cannot_be_is_refused(void **state UNUSED)
+{
+    static const char lines[] = "exeat budgets 1\nclock 9223372036854775807 0\n";
+    uint8_t digest[SHA256_BYTES];
+    char hex[SHA256_HEX + 1];
+    AUTO_BUF text = BUF_INIT(1024);
+    struct table t = make();
+    struct err e = {0};
+    assert_int_equal(crypto_sha256(SLICE(lines), digest), 0);
+    crypto_hex(digest, sizeof digest, hex);
+    assert_int_equal(buf_printf(&text, "%ssum %s\n", lines, hex), 0);
+    assert_int_equal(budgets_read(t.b, buf_slice(&text), start_ms, 0, &e), -1);
+    assert_non_null(strstr(e.text, "line 2"));
+    drop(&t);
+}
+
 /* --- many threads --- */
 
 enum { THREADS = 8, TRIES = 4000 };
@@ -412,6 +430,7 @@ int main(void)
         cmocka_unit_test(a_full_table_says_so),
         cmocka_unit_test(a_restart_refills_nothing),
         cmocka_unit_test(what_was_edited_is_refused),
+        cmocka_unit_test(a_clock_that_cannot_be_is_refused),
         cmocka_unit_test(threads_share_one_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
