@@ -45,8 +45,7 @@ static int set_token(struct loader *l, const struct config_task *t, struct proxy
     return crypto_sha256(token, to->token_sha256);
 }
 
-/* The snapshot has not been shared yet: the operator's word about the mode is put in place. */
-static void set_mode(struct policy *p, enum config_mode mode)
+void load_set_mode(struct policy *p, enum config_mode mode)
 {
     if (mode != CONFIG_MODE_POLICY)
         p->mode = mode == CONFIG_MODE_MONITOR ? POLICY_MONITOR : POLICY_ENFORCE;
@@ -96,7 +95,7 @@ int load_policy(const struct load_policy *from, problem_report *report, void *ar
         return err_set(e, "%s: not in the bundle", from->file);
     if (policy_compile_source(&source, report, arg, ret, e) < 0)
         return -1;
-    set_mode(*ret, from->mode);
+    load_set_mode(*ret, from->mode);
     return 0;
 }
 

@@ -28,6 +28,9 @@ struct load_policy {
 MUST_USE int load_policy(const struct load_policy *from, problem_report *report, void *arg, struct policy **ret,
                          struct err *e);
 
+/* Puts the operator's word about the mode in place.  The snapshot has not been shared yet. */
+void load_set_mode(struct policy *p, enum config_mode mode);
+
 MUST_USE int load_bundle(const struct bundle *b, enum load_depth depth, problem_report *report, void *arg,
                          struct load **ret, struct err *e);
 void load_free(struct load *l);

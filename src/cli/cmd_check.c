@@ -3,7 +3,7 @@
  * One line of JSON an input (interfaces.md 4): verdict, reason, status, method, url, canonical, rule,
  * nearest, mismatch, mode.  For an allowed request reason and status are null, in mode monitor the
  * reason is why it would be blocked; canonical is null where the URL has no canonical form. */
-#include "app/config.h"
+#include "app/load.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/commands.h"
@@ -296,12 +296,11 @@ static int read_facts(const struct check_options *o, struct check *c)
     return 0;
 }
 
-static const char *policy_of_task(const struct config *config, const char *task)
+static const struct config_task *choose_task(const struct config *config, const char *task)
 {
     if (!task && config->task_count == 1)
-        return config->tasks[0].policy;
-    const struct config_task *found = task ? config_find_task(config, task) : NULL;
-    return found ? found->policy : NULL;
+        return config->tasks;
+    return task ? config_find_task(config, task) : NULL;
 }
 
 static int load_configured(const struct check_options *o, struct policy **ret)
@@ -309,11 +308,14 @@ static int load_configured(const struct check_options *o, struct policy **ret)
     AUTO(config) *config = NULL;
     if (daemon_config_load("check", o->config, &config) < 0)
         return -1;
-    const char *path = policy_of_task(config, o->task);
-    if (!path)
+    const struct config_task *task = choose_task(config, o->task);
+    if (!task)
         return -options_wrong(
             "check", o->task ? "the configuration has no task `%s`" : "name the task with --task", o->task);
-    return project_load_policy(path, o->task, ret);
+    if (project_load_configured(task->policy, config->site, task->name, ret) < 0)
+        return -1;
+    load_set_mode(*ret, task->mode);
+    return 0;
 }
 
 static int load(const struct check_options *o, struct policy **ret)

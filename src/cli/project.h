@@ -35,6 +35,7 @@ struct project_policy {
     struct texts *texts; /* what it extends, presets too */
     struct files_given *files; /* by name; none where the project has no policy: nothing is allowed then */
     size_t file_count;
+    struct files_given site; /* of a daemon's configuration: holds beside the policy's own; path NULL: none */
 };
 
 /* What `exeat run` starts with.  `policy` (--policy) names a file, which is trusted by that; NULL is the
@@ -62,3 +63,6 @@ void project_print_problem(void *arg, const char *file, unsigned line, unsigned 
  * Prints every problem on standard error.  1 where there is no such file (only with path NULL): then
  * *ret_policy is one that allows nothing, and how to write one was printed.  -1 on failure. */
 MUST_USE int project_load_policy(const char *path, const char *task, struct policy **ret_policy);
+/* The same of a daemon's task, under the `site` of its configuration (NULL: none). */
+MUST_USE int project_load_configured(const char *path, const char *site, const char *task,
+                                     struct policy **ret_policy);

@@ -33,17 +33,26 @@ void project_policy_clear(struct project_policy *p)
 
 /* --- reading --- */
 
+static int read_text(struct project_policy *p, const char *path, bool alone, struct slice *ret, struct err *e)
+{
+    AUTO_BUF text = BUF_INIT(CAP_DOCUMENT_BYTES);
+    if ((alone ? io_read_file_alone(path, &text, e) : io_read_file(path, &text, e)) < 0)
+        return -1;
+    struct slice kept = arena_slice(&p->arena, buf_slice(&text));
+    if (!kept.ptr)
+        return err_set(e, "%s: too large", path);
+    *ret = kept;
+    return 0;
+}
+
 /* One that is found in a project is a file of its own, as for a daemon's watch: who may write there names no other
  * file by a link.  What `found` extends counts by its text, which is trusted with it. */
 static int read_top(struct project_policy *p, const char *path, bool found, struct err *e)
 {
-    AUTO_BUF text = BUF_INIT(CAP_DOCUMENT_BYTES);
-    if ((found ? io_read_file_alone(path, &text, e) : io_read_file(path, &text, e)) < 0)
+    struct slice text;
+    if (read_text(p, path, found, &text, e) < 0)
         return -1;
-    struct files_given f = {p->name, arena_slice(&p->arena, buf_slice(&text))};
-    if (!f.text.ptr)
-        return err_set(e, "%s: too large", path);
-    p->files[p->file_count++] = f;
+    p->files[p->file_count++] = (struct files_given){p->name, text};
     return 0;
 }
 
@@ -109,7 +118,9 @@ int project_policy_compile(const struct project_policy *p, const char *task, pol
                                        .text = p->file_count ? p->files[0].text : SLICE(""),
                                        .default_task = task ? task : p->project.task,
                                        .lookup = p->texts ? texts_lookup : NULL,
-                                       .lookup_arg = p->texts};
+                                       .lookup_arg = p->texts,
+                                       .site_file = p->site.path,
+                                       .site_text = p->site.text};
     return policy_compile_source(&from, report, report_arg, ret_policy, &e);
 }
 
@@ -140,11 +151,28 @@ static void say_not_trusted(const struct project_policy *p)
                 record ? " since it has changed" : " yet");
 }
 
+static int read_both(const char *path, const char *site, struct project_policy *ret, struct err *e)
+{
+    int found = project_policy_read(path, NULL, ret, e);
+    if (found < 0 || !site)
+        return found;
+    ret->site.path = site;
+    if (read_text(ret, site, false, &ret->site.text, e) == 0)
+        return found;
+    project_policy_clear(ret);
+    return -1;
+}
+
 int project_load_policy(const char *path, const char *task, struct policy **ret_policy)
+{
+    return project_load_configured(path, NULL, task, ret_policy);
+}
+
+int project_load_configured(const char *path, const char *site, const char *task, struct policy **ret_policy)
 {
     struct err e;
     struct project_policy p;
-    int found = project_policy_read(path, NULL, &p, &e);
+    int found = read_both(path, site, &p, &e);
     if (found < 0) {
         fprintf(stderr, "exeat: %s\n", e.text);
         return -1;

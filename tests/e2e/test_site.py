@@ -1,5 +1,7 @@
 """`site`: the operator's deny rules and limits hold for every task, whatever its policy says."""
 
+import json
+
 import pytest
 
 from conftest import POLICY
@@ -35,6 +37,24 @@ def test_a_reload_of_it_counts_at_once(start, raw):
     (exeat.folder / "site.yaml").write_text("exeat: 1\ndeny: [{name: no more, host: raw.test}]\n")
     exeat.reload()
     assert exeat.client().get("https://raw.test/").reason == "denied-by-rule"
+
+
+def test_check_judges_as_the_proxy_does(prepare):
+    """Under the site's rules, and in the mode that the operator has given the task."""
+    exeat = prepare(policies={"widgets": POLICY}, extra="site: ./site.yaml", make={"site.yaml": SITE},
+                    tasks="  - {task: widgets, policy: ./widgets.yaml, token: t, mode: monitor}\n")
+    denied = exeat.cli("check", "--config", exeat.config, "--json", "GET", "https://second.test/")
+    said = json.loads(denied.stdout)
+    assert denied.returncode == 1 and said["reason"] == "denied-by-rule" and said["mode"] == "monitor"
+    assert said["rule"]["file"].startswith("site:") and said["rule"]["line"] == 3
+    relaxed = exeat.cli("check", "--config", exeat.config, "--json", "GET", "https://nobody.test/")
+    assert relaxed.returncode == 0 and json.loads(relaxed.stdout)["reason"] == "host-not-allowed"
+
+
+def test_check_says_that_the_sites_rules_cannot_be_read(prepare):
+    exeat = prepare(policies={"widgets": POLICY}, extra="site: ./nowhere.yaml")
+    done = exeat.cli("check", "--config", exeat.config, "GET", "https://second.test/")
+    assert done.returncode == 2 and "nowhere.yaml" in done.stderr
 
 
 WRONG = {
