@@ -217,11 +217,11 @@ reached()
 target = 1 if os.getpid() < 10000 and open('/proc/1/comm').read().strip() != 'systemd' and WORLD['inside'] else child().pid
 open('/proc/%d/mem' % target, 'r+b').close()
 reached()
-"""),
+""", plain_build=True),
     Probe("the first process's environment", """
 target = 1 if WORLD['inside'] else child().pid
 if open('/proc/%d/environ' % target, 'rb').read(): reached()
-"""),
+""", plain_build=True),
     Probe("the first process's descriptors", """
 target = 1 if WORLD['inside'] else child().pid
 if os.listdir('/proc/%d/fd' % target): reached()
