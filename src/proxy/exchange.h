@@ -128,6 +128,10 @@ bool upstream_sent(struct exchange *x, size_t n);
 /* The client connection's own connection to an origin, if it has one, ends with it. */
 void upstream_unpin(struct conn *c);
 void upstream_begin(struct exchange *x, bool fresh);
+/* The worker's snapshot allows it, with this verdict.  Where a connection is still being made by the word of a
+ * former one, which may have let it go to other addresses, that ends here, the new one's word counts, and the
+ * caller begins anew (true). */
+bool upstream_cancel_outdated(struct exchange *x, const struct verdict *now);
 /* How the connection to the origin ends: into the pool, cleanly, or so that no part of a message looks whole. */
 enum upstream_end { UPSTREAM_KEEP, UPSTREAM_CLOSE, UPSTREAM_ABORT };
 void upstream_drop(struct exchange *x, enum upstream_end end);

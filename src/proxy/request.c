@@ -373,6 +373,8 @@ void request_judge_again(struct exchange *x, const struct proxy_snapshot *snapsh
         exchange_refuse(x, REASON_BODY_TOO_LARGE, "the policy in force now allows less");
     else if (!charge_again(x, t->charges, now.rule) && !x->request_done)
         exchange_refuse(x, REASON_UPLOAD_BUDGET, "the policy in force now allows less");
+    else if (upstream_cancel_outdated(x, &now))
+        upstream_begin(x, x->retried);
 }
 
 static void take_head(struct exchange *x, const struct h1_request *r)

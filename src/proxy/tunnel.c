@@ -264,6 +264,8 @@ void tunnel_judge_again(struct exchange *x, const struct proxy_snapshot *snapsho
         exchange_refuse(x, REASON_ADDRESS_BLOCKED, "the policy in force now does not let it go to this address");
     else if (!charge_again(x, t->charges, now.rule))
         exchange_refuse(x, REASON_UPLOAD_BUDGET, "the policy in force now allows less");
+    else if (upstream_cancel_outdated(x, &now))
+        open_way(x);
 }
 
 /* --- its beginning --- */

@@ -167,6 +167,19 @@ void upstream_begin(struct exchange *x, bool fresh)
         exchange_fail(x, REASON_OVERLOADED, "no memory for a connection to the origin");
 }
 
+bool upstream_cancel_outdated(struct exchange *x, const struct verdict *now)
+{
+    struct proxy_snapshot *snapshot = x->conn->worker->snapshot;
+    if (!x->op || x->snapshot == snapshot)
+        return false;
+    fetch_cancel(TAKE(x->op));
+    proxy_snapshot_free(x->snapshot);
+    x->snapshot = proxy_snapshot_ref(snapshot);
+    x->verdict = *now;
+    x->reason = now->reason;
+    return true;
+}
+
 void upstream_drop(struct exchange *x, enum upstream_end end)
 {
     if (x->op)

@@ -257,6 +257,20 @@ def test_a_rule_reaches_the_networks_that_it_writes_and_no_others(start, namespa
     assert lab.accepted == before + 1
 
 
+def test_a_reload_that_takes_the_networks_away_holds_for_who_is_being_connected(start, namespace, name_server, lab):
+    namespace.route("10.1.0.0", 16)
+    exeat = start(policy=ADDRESSES, resolve=(), namespace=namespace)
+    name_server.zone["slow.inside.test"] = "silent"
+    client = exeat.client()
+    asked = client.plain()
+    asked.send(b"GET http://slow.inside.test:8080/ HTTP/1.1\r\nHost: slow.inside.test:8080\r\n" + client.auth() + b"\r\n")
+    paths.wait_until(lambda: "slow.inside.test" in name_server.names(), "the name is looked up")
+    exeat.reload(policy=ADDRESSES.replace(", addresses: [10.1.0.0/16, \"fd00:1::/32\"]", ""))
+    name_server.zone["slow.inside.test"] = ["10.1.2.3"]
+    assert asked.read_response().reason == "address-blocked"
+    assert lab.accepted == 0
+
+
 def test_a_reload_that_takes_the_networks_away_cuts_what_is_in_progress_there(start, plain):
     text = f"exeat: 1\nallow:\n  - {{host: 127.0.0.1, scheme: http, ports: [{plain.port}], paths: [/**]%s}}\n"
     exeat = start(policy=text % ", addresses: [127.0.0.0/8]", resolve=())
