@@ -58,6 +58,18 @@ def test_a_reload_that_asks_for_less_says_so(watching, raw):
     assert re.search(r'new: allow "two"', one.stderr())
 
 
+def test_many_changes_hide_no_dropped_rule(watching):
+    """Changes are told in the order of the files: a hundred allow rules come before it."""
+    def allow(letter):
+        rules = (f"  - {{name: {letter}{i}, host: raw.test, paths: [/{letter}{i}]}}\n" for i in range(100))
+        return "exeat: 1\nallow:\n" + "".join(rules)
+
+    one = watching(allow("a") + "deny:\n  - {name: never, host: raw.test, paths: [/never]}\n")
+    write_anew(one.folder / "widgets.yaml", allow("b"))
+    said(one, 'gone: deny "never"')
+    said(one, "and 160 changes more, of which 0 ask for or forbid less")
+
+
 def test_a_broken_file_keeps_what_was_in_force_and_the_next_good_one_takes_effect(watching, raw):
     one = watching()
     one.write_policy("exeat: 1\nallow: nonsense\n")
