@@ -30,11 +30,6 @@ static const char *const namespaces[] = {
     "--as-pid-1",           "--cap-drop",    "ALL",           NULL,
 };
 
-const char *const *jail_namespaces(void)
-{
-    return namespaces;
-}
-
 int jail_step_failed(enum jail_step step, struct err *e)
 {
     const struct jail_step_row *row = jail_step_row(step);

@@ -59,5 +59,3 @@ void jail_kill(struct jail *j);
 
 /* "cannot make a network without a way out (step network): WHY; FIX" */
 int jail_step_failed(enum jail_step step, struct err *e);
-/* Bubblewrap's own arguments, before those of the file system; for --dry-run.  NULL behind the last. */
-const char *const *jail_namespaces(void);

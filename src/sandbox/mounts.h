@@ -127,7 +127,6 @@ enum mounts_finding {
     MOUNTS_DEEP,
     MOUNTS_FINDINGS /* how many */
 };
-const char *mounts_finding_id(enum mounts_finding f);
 typedef void mounts_each_finding(void *ctx, enum mounts_finding f, const char *path, const char *detail);
 /* After the jail has ended, before mounts_finish.  A repository that was made inside and whose configuration
  * would make git on the host run something is renamed to .git.disarmed: `git status` enters what the index

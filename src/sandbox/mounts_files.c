@@ -26,9 +26,9 @@ static int add_root(struct mounts *m, struct roots *r, const char *written, bool
     if (!real)
         return -1;
     if (strcmp(real, "/") == 0)
-        return err_set(e, "%s: / cannot be shown to a jail: name the folders that are needed", reason);
+        return err_set(e, "/ cannot be shown to a jail: name the folders that are needed");
     if (r->count == CAP_MOUNT_ROOTS)
-        return err_set(e, "%s: more than %d paths", reason, CAP_MOUNT_ROOTS);
+        return err_set(e, "more than %d paths", CAP_MOUNT_ROOTS);
     r->rows[r->count++] = (struct root){real, written, write, reason};
     return 0;
 }
@@ -107,7 +107,7 @@ static int bind_root(struct mounts *m, const struct root *r, struct err *e)
 static int collect(struct mounts *m, struct roots *r, struct err *e)
 {
     if (add_root(m, r, m->o->project, !m->o->write_written, "the project", e) < 0)
-        return -1;
+        return err_wrap(e, "the project");
     if (add_list(m, r, m->o->read, false, e) < 0 || add_list(m, r, m->o->write, true, e) < 0)
         return -1;
     qsort(r->rows, r->count, sizeof *r->rows, by_path);

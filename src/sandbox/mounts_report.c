@@ -22,13 +22,6 @@ static const struct {
 #include "sandbox/runs.def"
 };
 
-static const char *const FINDINGS[] = {"new", "changed", "repository", "git-config", "kept", "link", "deep"};
-
-const char *mounts_finding_id(enum mounts_finding f)
-{
-    return FINDINGS[f];
-}
-
 /* ---- files that programs outside run ---- */
 
 static size_t count_parts(const char *pattern)
