@@ -3,7 +3,43 @@
 #include "base/clock.h"
 
 #include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+
+/* libev aborts where it gets no memory for its tables.  What it asks for is small and seldom, so something is
+ * kept back for it: untouched, it costs addresses and no memory (mmap(2); malloc(3), M_MMAP_THRESHOLD). */
+enum { RESERVE_BYTES = 256 << 10 };
+static _Atomic(void *) reserve;
+
+static void keep_reserve(void)
+{
+    void *none = NULL, *more = atomic_load(&reserve) ? NULL : malloc(RESERVE_BYTES);
+
+    if (more && !atomic_compare_exchange_strong(&reserve, &none, more))
+        free(more);
+}
+
+/* As realloc(3), but size 0 frees (ev(3), ev_set_allocator). */
+static void *allocate(void *old, long size)
+{
+    if (size == 0) {
+        free(old);
+        return NULL;
+    }
+    void *grown = realloc(old, (size_t)size);
+    if (!grown) {
+        free(atomic_exchange(&reserve, NULL));
+        return realloc(old, (size_t)size);
+    }
+    keep_reserve();
+    return grown;
+}
+
+static void use_reserve(void)
+{
+    ev_set_allocator(allocate);
+}
 
 int64_t loop_read_clock(struct loop *l)
 {
@@ -39,10 +75,12 @@ static struct ev_loop *new_ev_loop(bool main_thread)
 
 struct loop *loop_new(bool main_thread)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct loop *l = calloc(1, sizeof *l);
 
     if (!l)
         return NULL;
+    pthread_once(&once, use_reserve);
     l->ev = new_ev_loop(main_thread);
     if (!l->ev) {
         free(l);
