@@ -77,7 +77,7 @@ static bool is_secret_value(struct slice before, struct slice arg)
 
 static bool is_url(struct slice text)
 {
-    for (size_t i = 0; i + 3 <= text.len && i < NAME_MAX_BYTES; i++)
+    for (size_t i = 0; i + 3 <= text.len && i < ARGUMENT_MAX; i++)
         if (memcmp(text.ptr + i, "://", 3) == 0)
             return true;
     return false;
@@ -96,16 +96,40 @@ static void put(struct out *o, struct slice s)
     o->len += n;
 }
 
-/* NAME=value, --name=value, "Name: value", scope:name=value: what stands before a secret; nothing where there
- * is none. */
+static bool is_quote_or_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '"' || c == '\'';
+}
+
+/* A program, as `sh -c` and `python -c` take one, and no single word. */
+static bool is_program(struct slice arg)
+{
+    for (size_t i = 0; i < arg.len; i++)
+        if (is_quote_or_space(arg.ptr[i]))
+            return true;
+    return false;
+}
+
+static bool begins_secret(struct slice before, struct slice value)
+{
+    if (before.len > NAME_MAX_BYTES)
+        before = slice_skip(before, before.len - NAME_MAX_BYTES);
+    while (value.len && is_quote_or_space(value.ptr[0]))
+        value = slice_skip(value, 1);
+    return is_secret_name(before) || is_token(value);
+}
+
+/* NAME=value, --name=value, "Name: value", scope:name=value, in what would be shown: what stands before a
+ * secret; nothing where there is none. */
 static struct slice before_secret(struct slice arg)
 {
-    for (size_t i = 0; i < arg.len && i < NAME_MAX_BYTES; i++) {
-        if (slice_starts(slice_skip(arg, i), SLICE("://")))
-            break; /* a URL: what stands in it is redact_url's affair */
-        if (arg.ptr[i] != '=' && arg.ptr[i] != ':')
-            continue;
-        if (is_secret_name(slice_first(arg, i)) || is_token(slice_trim(slice_skip(arg, i + 1))))
+    bool program = is_program(arg);
+    for (size_t i = 0; i < arg.len && i < ARGUMENT_MAX; i++) {
+        bool url = slice_starts(slice_skip(arg, i), SLICE("://"));
+        if (url && !program)
+            break; /* what stands in it is redact_url's affair */
+        if (!url && (arg.ptr[i] == '=' || arg.ptr[i] == ':') &&
+            begins_secret(slice_first(arg, i), slice_skip(arg, i + 1)))
             return slice_first(arg, i + 1);
     }
     return slice_first(arg, 0);
@@ -118,19 +142,38 @@ static void put_short(struct out *o, struct slice text)
         put(o, SLICE("\xe2\x80\xa6"));
 }
 
-static void put_argument(struct out *o, struct slice arg)
+static void put_word(struct out *o, struct slice word)
 {
     AUTO_BUF scratch = BUF_INIT(REDACT_SCRATCH_BYTES);
+    put_short(o, is_url(word) ? redact_url(word, false, ARGUMENT_MAX, &scratch) : word);
+}
+
+/* Word by word: any of them may be a URL. */
+static void put_text(struct out *o, struct slice text)
+{
+    size_t begin = o->len;
+    while (text.len && o->len - begin < ARGUMENT_MAX && o->len < o->size) {
+        size_t len = 0;
+        while (len < text.len && !is_quote_or_space(text.ptr[len]))
+            len++;
+        put_word(o, slice_first(text, len));
+        put(o, slice_first(slice_skip(text, len), 1));
+        text = slice_skip(text, len + 1);
+    }
+    if (text.len)
+        put(o, SLICE("\xe2\x80\xa6"));
+}
+
+static void put_argument(struct out *o, struct slice arg)
+{
     struct slice known = before_secret(arg);
     if (is_token(arg)) {
         put(o, hidden);
     } else if (known.len) {
-        put(o, known);
+        put_text(o, known);
         put(o, hidden);
-    } else if (is_url(arg)) {
-        put_short(o, redact_url(arg, false, ARGUMENT_MAX, &scratch));
     } else {
-        put_short(o, arg);
+        put_text(o, arg);
     }
 }
 

@@ -1,7 +1,7 @@
 """Runs inside a namespace: sets it up, then makes sockets there for the test process (SCM_RIGHTS)."""
 
-import errno
 import array
+import errno
 import fcntl
 import json
 import os
