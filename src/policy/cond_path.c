@@ -169,13 +169,22 @@ static bool allowed(const struct paths *paths, struct slice path)
     return false;
 }
 
-/* Without empty, "." and ".." segments, as a server sees it that resolves them after decoding. */
-static size_t resolve(struct slice path, char *ret)
+/* What servlet containers compare of a segment: "admin;v=1" is their "admin" (RFC 3986 3.3). */
+static struct slice without_parameters(struct slice segment)
+{
+    ptrdiff_t semicolon = slice_find(segment, ';');
+    return semicolon < 0 ? segment : slice_first(segment, (size_t)semicolon);
+}
+
+/* Without empty, "." and ".." segments, as a server sees it that resolves them after decoding; `bare`: without
+ * parameters too. */
+static size_t resolve(struct slice path, bool bare, char *ret)
 {
     size_t n = 0;
     struct slice rest = slice_skip(path, 1), segment;
     bool folder = false; /* the path ends in a slash */
     while (slice_next(&rest, '/', &segment)) {
+        segment = bare ? without_parameters(segment) : segment;
         folder = segment.len == 0 || slice_eq(segment, SLICE(".")) || slice_eq(segment, SLICE(".."));
         if (slice_eq(segment, SLICE("..")))
             while (n > 0 && ret[--n] != '/')
@@ -202,10 +211,10 @@ static bool denied_decoded(const struct paths *paths, struct slice form)
     return false;
 }
 
-static bool denied_resolved(const struct paths *paths, struct slice decoded)
+static bool denied_resolved(const struct paths *paths, struct slice decoded, bool bare)
 {
     char resolved[CAP_TARGET_BYTES];
-    return denied_decoded(paths, slice_of(resolved, resolve(decoded, resolved)));
+    return denied_decoded(paths, slice_of(resolved, resolve(decoded, bare, resolved)));
 }
 
 static bool needs_resolving(struct slice path)
@@ -213,7 +222,7 @@ static bool needs_resolving(struct slice path)
     return memmem(path.ptr, path.len, "//", 2) || memmem(path.ptr, path.len, "/.", 2);
 }
 
-/* As written, decoded or resolved, whatever the case; what cannot be found out counts as a match. */
+/* As written, decoded, resolved or without parameters, whatever the case; what cannot be found out counts as a match. */
 static bool denied(const struct paths *paths, struct judged *q)
 {
     struct slice path = q->target->path;
@@ -226,7 +235,8 @@ static bool denied(const struct paths *paths, struct judged *q)
         if (regex_match(paths->regexes[i].regex, path) != REGEX_NO_MATCH)
             return true;
     struct slice decoded = decoded_path(q);
-    return denied_decoded(paths, decoded) || (needs_resolving(decoded) && denied_resolved(paths, decoded));
+    return denied_decoded(paths, decoded) || (needs_resolving(decoded) && denied_resolved(paths, decoded, false)) ||
+           (slice_find(decoded, ';') >= 0 && denied_resolved(paths, decoded, true));
 }
 
 static enum reason judge(const struct policy_rule *rule, const void *what, struct judged *q)
