@@ -273,12 +273,13 @@ static void retry(struct exchange *x)
 
 bool upstream_sent(struct exchange *x, size_t n)
 {
-    enum conn_state before = x->conn->state;
+    const struct conn *c = x->conn; /* outlives the exchange, which a failing record may end */
+    enum conn_state before = c->state;
     x->sent += n;
     inflight_sent(x->slot, x->sent, x->received);
     if (x->sent >= OPEN_RECORD_BYTES && !list_empty(&x->young))
         exchange_record_open(x);
-    return x->conn->state == before;
+    return c->state == before;
 }
 
 static bool flush_request(struct exchange *x)
