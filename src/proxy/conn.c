@@ -43,14 +43,6 @@ struct slice conn_task_name(const struct conn *c)
 
 /* --- the end of a connection --- */
 
-static void reset_on_close(int fd)
-{
-    struct linger now = {.l_onoff = 1, .l_linger = 0};
-    if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now) < 0) {
-        /* it is closed all the same, without close_notify */
-    }
-}
-
 void conn_close(struct conn *c, bool abort)
 {
     if (c->state == CONN_CLOSED)
@@ -70,7 +62,7 @@ void conn_close(struct conn *c, bool abort)
     loop_deadline_clear(&c->deadline);
     loop_io_stop(&c->io);
     if (abort)
-        reset_on_close(c->stream.fd);
+        stream_reset_on_close(c->stream.fd);
     close(TAKE_FD(c->stream.fd));
     if (c->task)
         task_connection_end(c->task);

@@ -85,14 +85,6 @@ static int record(struct relay *r, enum audit_kind kind, const char *verdict, en
 
 /* --- the end of one --- */
 
-static void reset_on_close(int fd)
-{
-    const struct linger now = {.l_onoff = 1};
-    if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now) < 0) {
-        /* It is closed all the same. */
-    }
-}
-
 static void note_refusal(struct relays *all, const struct relay_order *o, enum reason reason)
 {
     char url[URL_BYTES];
@@ -132,7 +124,7 @@ static void end(struct relay *r, const char *verdict, enum reason reason, const 
 void relay_cut(struct relay *r, const char *verdict, enum reason reason)
 {
     for (enum duplex_side s = DUPLEX_CLIENT; s < DUPLEX_SIDES; s++)
-        reset_on_close(r->duplex.stream[s].fd);
+        stream_reset_on_close(r->duplex.stream[s].fd);
     end(r, verdict, reason, "aborted");
 }
 
@@ -388,7 +380,7 @@ void relay_begin(struct relays *all, const struct relay_order *o, int client, in
     }
     if (task_may_note(all->task, clock_mono_ns()))
         note_refusal(all, o, reason);
-    reset_on_close(client); /* a refusal must not look like an answer without a word */
+    stream_reset_on_close(client); /* a refusal must not look like an answer without a word */
     close(client);
     close(target);
 }

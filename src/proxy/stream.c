@@ -61,6 +61,14 @@ ssize_t stream_flush(struct stream *s, struct buf *out)
     return total;
 }
 
+void stream_reset_on_close(int fd)
+{
+    const struct linger now = {.l_onoff = 1};
+    if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now) < 0) {
+        /* it is closed all the same; TLS then has no close_notify */
+    }
+}
+
 int stream_own_address(int fd, struct fetch_address *ret)
 {
     struct sockaddr_storage sa;

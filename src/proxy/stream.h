@@ -17,6 +17,8 @@ MUST_USE ssize_t stream_read(struct stream *s, struct buf *in, size_t len);
 /* Writes from the front of the buffer and consumes what went out, until it is empty or the descriptor
  * is full.  Bytes written (0 or more), or TLS_FAILED. */
 MUST_USE ssize_t stream_flush(struct stream *s, struct buf *out);
+/* close(2) will send RST (socket(7), SO_LINGER): what was cut must not look whole. */
+void stream_reset_on_close(int fd);
 /* The address that the peer is connected to, with its port. */
 MUST_USE int stream_own_address(int fd, struct fetch_address *ret);
 /* Bytes that can be read without waiting for the descriptor. */
