@@ -184,10 +184,12 @@ void exchange_client_settled(struct exchange *x)
         conn_pump(x->conn);
 }
 
+/* Of a tunnel it says first what that is, however it ends. */
 static void set_detail(struct exchange *x, const char *detail)
 {
+    const char *what = x->kind == AUDIT_TUNNEL ? "not inspected; " : "";
     if (detail)
-        snprintf(x->detail, sizeof x->detail, "%s", detail);
+        snprintf(x->detail, sizeof x->detail, "%s%s", what, detail);
 }
 
 /* Who sends what is malformed, ambiguous or for another protocol may mean the next bytes to be read

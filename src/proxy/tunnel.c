@@ -163,7 +163,7 @@ static void client_gone(struct exchange *x)
 
 static void origin_gone(struct exchange *x)
 {
-    exchange_fail(x, REASON_UPSTREAM_CLOSED, "not inspected; the origin cut the connection");
+    exchange_fail(x, REASON_UPSTREAM_CLOSED, "the origin cut the connection");
 }
 
 /* True when something moved; the exchange may have ended. */
@@ -246,8 +246,8 @@ void tunnel_late(struct exchange *x)
         refuse(x, REASON_CLIENT_TLS_FAILED, "no ClientHello within timeouts.tls_handshake", SLICE(""));
     else
         exchange_fail(x, REASON_UPSTREAM_TIMEOUT,
-                      x->charge.idle_ns ? "not inspected; nothing has moved within `limits.idle`"
-                                        : "not inspected; nothing has moved within timeouts.idle");
+                      x->charge.idle_ns ? "nothing has moved within `limits.idle`"
+                                        : "nothing has moved within timeouts.idle");
 }
 
 void tunnel_judge_again(struct exchange *x, const struct proxy_snapshot *snapshot)

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import ssl
+import struct
 import threading
 import time
 
@@ -271,6 +272,7 @@ def test_a_tunnel_in_which_nothing_moves_is_ended(exeat, raw, origin_context):
     assert 1 < time.monotonic() - before < 5
     record = exeat.one_record()
     assert (record["kind"], record["reason"], record["outcome"]) == ("tunnel", "upstream-timeout", "aborted")
+    assert record["detail"] == "not inspected; nothing has moved within timeouts.idle"
 
 
 def test_the_address_guard_holds(start, namespace, name_server):
@@ -306,6 +308,15 @@ def test_an_origin_that_is_cut_off_cuts_the_client(exeat, raw, origin_context):
     assert exeat.one_record()["outcome"] == "aborted"
 
 
+def test_a_client_that_cuts_the_connection_leaves_a_tunnel_on_record(exeat, raw, origin_context):
+    stream = tunnel(exeat, origin_context)
+    stream.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stream.close()
+    record = eventually(lambda: exeat.one_record())
+    assert (record["kind"], record["verdict"], record["outcome"]) == ("tunnel", "allow", "aborted")
+    assert record["detail"] == "not inspected; the client closed the connection"
+
+
 def test_a_reload_that_takes_the_rule_away_cuts_the_tunnel_within_a_second(exeat, raw, origin_context):
     kept, cut = tunnel(exeat, origin_context, "www.raw.test:443", "www.raw.test"), tunnel(exeat, origin_context)
     mark = exeat.mark()
@@ -316,6 +327,7 @@ def test_a_reload_that_takes_the_rule_away_cuts_the_tunnel_within_a_second(exeat
     record = exeat.one_record(mark)
     assert (record["kind"], record["verdict"], record["reason"], record["outcome"]) == \
         ("tunnel", "block", "host-not-allowed", "aborted")
+    assert record["detail"].startswith("not inspected; ")
     assert kept.request(b"GET / HTTP/1.1\r\nHost: www.raw.test\r\n\r\n").status == 200
 
 
