@@ -145,10 +145,13 @@ static void put_short(struct out *o, struct slice text)
 static void put_word(struct out *o, struct slice word)
 {
     AUTO_BUF scratch = BUF_INIT(REDACT_SCRATCH_BYTES);
-    put_short(o, is_url(word) ? redact_url(word, false, ARGUMENT_MAX, &scratch) : word);
+    if (is_token(word))
+        put(o, hidden);
+    else
+        put_short(o, is_url(word) ? redact_url(word, false, ARGUMENT_MAX, &scratch) : word);
 }
 
-/* Word by word: any of them may be a URL. */
+/* Word by word: any of them may be a URL or a token. */
 static void put_text(struct out *o, struct slice text)
 {
     size_t begin = o->len;
