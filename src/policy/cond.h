@@ -74,6 +74,8 @@ const struct host_patterns *cond_host_of(const struct policy_rule *r);
  */
 struct slice cond_path_glob(const struct policy_rule *r, size_t i);
 size_t cond_path_regexes(const struct policy_rule *r);
+/* Whether one of its expressions most likely matches every path; for hints only. */
+bool cond_path_any_regex(const struct policy_rule *r);
 /* Whether the rule asks something of this field, in lower case. */
 bool cond_headers_lists(const struct policy_rule *r, struct slice name);
 /* Whether a field that is sent overrides method or path (http/overrides.def); with `r` not NULL, one that this

@@ -60,7 +60,7 @@ static bool reaches_all_paths(const struct policy_rule *r)
     for (size_t i = 0; (glob = cond_path_glob(r, i)).ptr; i++)
         if (glob_covers(glob, SLICE("/**")))
             return true;
-    return false;
+    return cond_path_any_regex(r);
 }
 
 /* Whether one of the first segments of a path is left open. */
