@@ -206,13 +206,28 @@ static void on_sockets(void *arg, struct jail_packet *packet)
     run_publish_stock(&r->publish, packet);
 }
 
-/* What it tried goes on record, then the proxy may end. */
+/* Also where nobody reads it: a repository that would run something on the host is made harmless here. */
+static void look_at_files(struct run *r)
+{
+    struct run_findings found = {.quiet = r->o->quiet};
+    struct err e;
+    if (!r->mounts_made)
+        return;
+    if (r->started && mounts_report(r->plan.mounts, run_findings_tell, &found, &e) < 0)
+        log_error("what the command changed cannot be told: %s", e.text);
+    run_findings_end(&found);
+    mounts_finish(r->plan.mounts);
+    r->mounts_made = false;
+}
+
+/* What it tried goes on record, then the proxy may end.  Before that nobody ends us with files unseen. */
 static void on_jail_end(void *arg, int status)
 {
     struct run *r = arg;
     r->status = status < 0 ? RUN_FAILED : status;
     run_publish_close(&r->publish);
     r->server->kind->remove(r->server);
+    look_at_files(r);
     if (!r->ended)
         r->server->kind->stop(r->server, false);
 }
@@ -261,20 +276,6 @@ static void say_what_holds(const struct run *r)
         log_info("mode monitor: what the policy does not allow leaves all the same, and is recorded");
     run_publish_tell(r->plan.jail);
     say_unseen_programs(r);
-}
-
-/* Also where nobody reads it: a repository that would run something on the host is made harmless here. */
-static void look_at_files(struct run *r)
-{
-    struct run_findings found = {.quiet = r->o->quiet};
-    struct err e;
-    if (!r->mounts_made)
-        return;
-    if (r->started && mounts_report(r->plan.mounts, run_findings_tell, &found, &e) < 0)
-        log_error("what the command changed cannot be told: %s", e.text);
-    run_findings_end(&found);
-    mounts_finish(r->plan.mounts);
-    r->mounts_made = false;
 }
 
 static void say_opaque(const struct run_opaque *o, const char *one, const char *of)

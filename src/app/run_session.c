@@ -10,11 +10,18 @@
 static const int passed_on[] = {SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGINT, SIGQUIT, SIGTSTP};
 enum { LOOK_NS = 250000000 };
 
+/* Whoever is told makes harmless what the command has left: one more Ctrl-C comes when that is done. */
 static void end(struct run_session *s, int status)
 {
+    sigset_t held, before;
+    sigemptyset(&held);
+    for (size_t i = 0; i < ARRAY_LEN(passed_on); i++)
+        sigaddset(&held, passed_on[i]);
+    sigprocmask(SIG_BLOCK, &held, &before);
     run_session_stop(s);
     jail_kill(s->jail);
     s->ended(s->arg, status);
+    sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 void run_session_cut(struct run_session *s, const char *why)

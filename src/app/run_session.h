@@ -25,8 +25,8 @@ struct run_session {
     struct run_signal passed_on[RUN_SIGNALS_MAX];
     struct loop_signal winch, cont;
     bool running;
-    /* Once; the jail is no more.  status: the command's as a shell has it; -1: exeat ended it, and has said
-     * why. */
+    /* Once; the jail is no more, and signals wait until this returns.  status: the command's as a shell has
+     * it; -1: exeat ended it, and has said why. */
     void (*ended)(void *arg, int status);
     void (*sockets)(void *arg, struct jail_packet *packet); /* JAIL_SOCKETS: takes the descriptors; may be NULL */
     void *arg;

@@ -143,6 +143,18 @@ def test_no_repository_that_would_run_something_is_left(world, script):
     assert not (world.project / "mark").exists(), armed
 
 
+def test_who_is_impatient_at_the_end_finds_no_such_repository_either(world):
+    script = ARMED.format("n") + "trap '' INT; echo ready; sleep 0.2"
+    run = subprocess.Popen([world.exeat, "run", "--policy", world.top / "policy.yaml", "--", "sh", "-c", script], cwd=world.project,
+                           env=world.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **world.as_user())
+    assert run.stdout.readline() == "ready\n"
+    while run.poll() is None:
+        run.send_signal(signal.SIGINT)
+    told = run.communicate()[1]
+    assert (world.project / "n/.git.disarmed").exists() and not (world.project / "n/.git").exists(), told
+    assert not (world.project / ".git").exists(), told
+
+
 @pytest.mark.parametrize("more, kept", [("true", "config"), ("git config core.sshCommand 'touch mark'", "config.disarmed")])
 def test_a_kept_repository_gives_its_commits_and_runs_nothing(world, more, kept):
     done = sh(world, f"git init -q . && git -c user.name=x -c user.email=x@x commit -q --allow-empty -m inside && {more}")
