@@ -1,5 +1,6 @@
 #include "app/control.h"
 
+#include "app/closer.h"
 #include "app/jailnet.h"
 #include "app/local_socket.h"
 #include "app/supervisor_internal.h"
@@ -19,6 +20,7 @@
 enum {
     CLIENTS_MAX = 200,
     CLIENTS_OF_ONE_USER = 32,
+    CLOSING_MAX = 2 * CLIENTS_MAX,
     MESSAGES_A_TURN = 8,
     UDP_MAX = 2048,
     POLICY_BYTES = 1 << 20
@@ -48,6 +50,8 @@ struct client {
     char task[IPC_NAME_BYTES];
     enum config_mode mode;
     int bundle; /* until the proxy has it */
+    struct ipc_message strange; /* descriptors that are not what they should be */
+    struct closer *closer;      /* of one that is gone */
     char note[IPC_NOTE_BYTES];
     unsigned jail; /* from CLIENT_ASKED on */
     unsigned udp_noted;
@@ -61,12 +65,27 @@ struct control {
     int fd, dir_fd;
     const char *name; /* in the folder */
     char path[IPC_PATH_BYTES];
-    struct list clients;
-    unsigned count;
+    struct list clients, closing; /* closing: of those only descriptors are left */
+    unsigned count, closing_count;
     struct loop_deadline retry;
 };
 
 /* --- the end of one --- */
+
+/* Whatever lies in its socket, or came and was refused, is a stranger's. */
+static void close_all(struct client *c)
+{
+    struct control *all = c->control;
+    int fds[1 + IPC_FDS_MAX] = {ipc_release(&c->ipc)};
+    memcpy(fds + 1, c->strange.fds, c->strange.fd_count * sizeof(int));
+    c->closer = closer_start(fds, 1 + c->strange.fd_count);
+    if (!c->closer) {
+        free(c);
+        return;
+    }
+    list_insert(&all->closing, &c->node);
+    all->closing_count++;
+}
 
 static void drop(struct client *c)
 {
@@ -74,11 +93,23 @@ static void drop(struct client *c)
         supervisor_cut_guest(c->control->supervisor, c->jail);
     loop_deadline_clear(&c->late);
     loop_io_stop(&c->io);
-    ipc_close(&c->ipc);
     fd_auto_close(&c->bundle);
     list_remove(&c->node);
     c->control->count--;
-    free(c);
+    close_all(c);
+}
+
+static void forget_closed(struct control *all)
+{
+    LIST_FOREACH(it, &all->closing)
+    {
+        struct client *c = LIST_ENTRY(it, struct client, node);
+        if (!closer_ended(c->closer))
+            continue;
+        list_remove(&c->node);
+        all->closing_count--;
+        free(c);
+    }
 }
 
 /* One that does not read is not waited for: its socket does not block. */
@@ -103,10 +134,10 @@ static void on_late(struct loop_deadline *d)
 
 /* --- hello --- */
 
-static unsigned clients_of(const struct control *all, uid_t uid)
+static unsigned count_of(const struct list *clients, uid_t uid)
 {
     unsigned n = 0;
-    LIST_FOREACH(it, &all->clients)
+    LIST_FOREACH(it, clients)
     n += LIST_ENTRY(it, struct client, node)->uid == uid;
     return n;
 }
@@ -178,34 +209,36 @@ static int take_hello(struct client *c, struct ipc_message *m, struct err *e)
 
 /* --- its jail --- */
 
+/* Those of `m` are the message's until all are what they should be. */
 static int place(const struct ipc_run_network *wire, struct ipc_message *m, struct network *ret,
                  struct err *e)
 {
     int *sockets[JAILNET_SOCKETS];
+    struct network n;
     size_t next = 0;
     if (wire->present >> JAILNET_SOCKETS || m->fd_count != (size_t)__builtin_popcount(wire->present))
         return err_set(e, "it has no network");
-    jailnet_sockets(ret, sockets);
+    network_init(&n);
+    jailnet_sockets(&n, sockets);
     for (size_t i = 0; i < JAILNET_SOCKETS; i++)
-        if (wire->present & 1u << i) {
-            *sockets[i] = TAKE_FD(m->fds[next]);
-            next++;
-        }
-    ret->ipv6 = wire->ipv6 != 0;
-    return network_check(ret, e);
+        if (wire->present & 1u << i)
+            *sockets[i] = m->fds[next++];
+    n.ipv6 = wire->ipv6 != 0;
+    if (network_check(&n, e) < 0)
+        return -1;
+    m->fd_count = 0;
+    *ret = n;
+    return 0;
 }
 
 static int take_network(struct client *c, struct ipc_message *m, struct err *e)
 {
     struct ipc_run_network wire;
     struct network n;
-    network_init(&n);
     if (c->state != CLIENT_WELCOME || ipc_payload(m, &wire, sizeof wire) < 0)
         return err_set(e, "out of turn");
-    if (place(&wire, m, &n, e) < 0) {
-        network_close(&n);
+    if (place(&wire, m, &n, e) < 0)
         return -1;
-    }
     const struct guest_wanted wanted = {
         .task = c->task, .uid = c->uid, .mode = c->mode, .bundle = c->bundle, .note = c->note};
     if (supervisor_add_guest(c->control->supervisor, &wanted, &n, &c->jail, e) < 0)
@@ -236,10 +269,10 @@ static int take_udp(struct client *c, const struct ipc_message *m, struct err *e
 static int take_policy(struct client *c, struct ipc_message *m, struct err *e)
 {
     int64_t now = loop_now(c->control->loop);
-    if (c->state != CLIENT_SERVED)
-        return err_set(e, "out of turn");
-    if (!is_sealed_text(m->fds[0]) || now < c->policy_next) {
-        static const char why[] = "not a policy, or too soon after the last one";
+    if (c->state != CLIENT_SERVED || !is_sealed_text(m->fds[0]))
+        return err_set(e, c->state == CLIENT_SERVED ? "not a policy" : "out of turn");
+    if (now < c->policy_next) {
+        static const char why[] = "too soon after the last one";
         return tell(c, IPC_RUN_REFUSED, why, sizeof why - 1);
     }
     c->policy_next = now + POLICY_SECONDS * second;
@@ -296,11 +329,13 @@ static bool read_one(struct client *c, bool *ret_more)
         refuse(c, e.text);
         return false;
     }
-    int result = take(c, &m, &e);
-    ipc_message_close(&m);
-    if (result < 0)
+    if (take(c, &m, &e) < 0) {
+        c->strange = m;
         refuse(c, e.text);
-    return result == 0;
+        return false;
+    }
+    ipc_message_close(&m); /* what was looked at, and good */
+    return true;
 }
 
 static void on_message(struct loop_io *io, int events UNUSED)
@@ -376,6 +411,7 @@ static struct client *client_new(struct control *all, int fd, uid_t uid, struct 
         close(fd);
         return NULL;
     }
+    c->ipc.broken = &c->strange;
     c->control = all;
     c->uid = uid;
     c->bundle = -1;
@@ -386,19 +422,34 @@ static struct client *client_new(struct control *all, int fd, uid_t uid, struct 
     return c;
 }
 
+static void accept_later(struct control *all)
+{
+    loop_io_want(&all->io, 0);
+    loop_deadline_after(&all->retry, second / 10);
+}
+
+static bool has_enough(const struct control *all, uid_t uid)
+{
+    return count_of(&all->clients, uid) >= CLIENTS_OF_ONE_USER ||
+           count_of(&all->closing, uid) >= CLIENTS_OF_ONE_USER;
+}
+
 static void on_client(struct loop_io *io, int events UNUSED)
 {
     struct control *all = CONTAINER_OF(io, struct control, io);
     uid_t uid;
     struct err e;
-    AUTO_FD int fd = accept4(all->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
-        loop_io_want(&all->io, 0);
-        loop_deadline_after(&all->retry, second / 10);
+    forget_closed(all);
+    if (all->closing_count >= CLOSING_MAX) {
+        accept_later(all);
+        return;
     }
+    AUTO_FD int fd = accept4(all->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+        accept_later(all);
     if (fd < 0 || local_socket_peer(fd, &uid) < 0)
         return;
-    bool full = all->count >= CLIENTS_MAX, his = clients_of(all, uid) >= CLIENTS_OF_ONE_USER;
+    bool full = all->count >= CLIENTS_MAX, his = has_enough(all, uid);
     struct client *c = client_new(all, TAKE_FD(fd), uid, &e);
     if (!c)
         return;
@@ -454,6 +505,7 @@ int control_open(struct loop *loop, struct supervisor *s, struct control **ret, 
         return err_set(e, "no memory");
     *c = (struct control){.loop = loop, .supervisor = s, .fd = -1, .dir_fd = -1};
     list_init(&c->clients);
+    list_init(&c->closing);
     int n = snprintf(c->path, sizeof c->path, "%s", config->control.socket);
     if (n < 0 || (size_t)n >= sizeof c->path || open_socket(c, config, e) < 0) {
         err_wrap(e, "%s:%u:%u: `control`", config->file, config->control.line, config->control.column);
@@ -476,6 +528,7 @@ void control_free(struct control *c)
         return;
     LIST_FOREACH(it, &c->clients)
     drop(LIST_ENTRY(it, struct client, node));
+    forget_closed(c); /* others end with this process */
     if (c->io.loop) {
         loop_deadline_clear(&c->retry);
         loop_io_stop(&c->io);

@@ -54,13 +54,18 @@ int ipc_open(struct ipc *c, int fd, enum ipc_end self, enum ipc_end peer, struct
     return 0;
 }
 
-void ipc_close(struct ipc *c)
+int ipc_release(struct ipc *c)
 {
-    if (!c->buffer)
-        return;
-    close(c->fd);
+    int fd = c->fd;
     free(c->buffer);
     *c = (struct ipc){.fd = -1};
+    return fd;
+}
+
+void ipc_close(struct ipc *c)
+{
+    if (c->buffer)
+        close(ipc_release(c));
 }
 
 void ipc_message_close(struct ipc_message *m)
@@ -174,7 +179,10 @@ enum ipc_result ipc_recv(struct ipc *c, int timeout_ms, struct ipc_message *ret,
     struct ipc_message got = {0};
     collect(&m, &got);
     if (judge(c, &m, (size_t)n, &got, e) < 0) {
-        ipc_message_close(&got);
+        if (c->broken)
+            *c->broken = got;
+        else
+            ipc_message_close(&got);
         return IPC_BROKEN;
     }
     *ret = got;

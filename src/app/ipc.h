@@ -143,11 +143,14 @@ struct ipc {
     enum ipc_end self, peer;
     enum ipc_phase phase; /* moved by the owner: ipc.phase = IPC_SERVING */
     char *buffer;
+    struct ipc_message *broken; /* gets the descriptors of a message that is none; NULL: they are closed */
 };
 
 /* Takes `fd` over. */
 MUST_USE int ipc_open(struct ipc *c, int fd, enum ipc_end self, enum ipc_end peer, struct err *e);
 void ipc_close(struct ipc *c); /* safe on a zeroed or closed one */
+/* The same, but for the socket: it is the caller's. */
+MUST_USE int ipc_release(struct ipc *c);
 
 /* `fds` stay the caller's. */
 MUST_USE int ipc_send(struct ipc *c, enum ipc_type type, struct slice payload, const int *fds,

@@ -12,6 +12,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/cafiles.h \
 	%D%/carotate.c \
 	%D%/carotate.h \
+	%D%/closer.c \
+	%D%/closer.h \
 	%D%/config.c \
 	%D%/config.h \
 	%D%/control.c \

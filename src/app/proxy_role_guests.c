@@ -3,6 +3,7 @@
 #include "app/proxy_role_jails.h"
 #include "audit/tally.h"
 #include "base/log.h"
+#include "proxy/gate.h"
 
 #include <stdio.h>
 
@@ -70,6 +71,15 @@ static int admit(const struct proxy_role_guests *r, struct ipc_message *m, struc
     return -1;
 }
 
+/* What listened when the supervisor looked may be a connection by now, with something to send. */
+static void close_sockets(struct ipc_message *m)
+{
+    for (size_t i = 0; i < m->fd_count; i++)
+        if (m->fds[i] >= 0)
+            gate_close_at_once(m->fds[i]);
+    ipc_message_close(m);
+}
+
 static void take_new(const struct proxy_role_guests *r, struct ipc_message *m)
 {
     struct ipc_guest guest = {.uid = 0};
@@ -83,6 +93,7 @@ static void take_new(const struct proxy_role_guests *r, struct ipc_message *m)
     snprintf(come, sizeof come, "by `control`; says of its jail: %s", guest.note);
     note(r, AUDIT_START, guest.jail.task, result < 0 ? "refused" : NULL, result < 0 ? e.text : come);
     reply(r, guest.jail.id, result, &e);
+    close_sockets(m);
 }
 
 static void take_policy(const struct proxy_role_guests *r, struct ipc_message *m)

@@ -169,8 +169,10 @@ int proxy_add_jail(struct proxy *p, const struct proxy_jail *from, struct err *e
     struct jail *jail = slot ? jail_new(from, p->tasks, p->count) : NULL;
     if (!jail) {
         for (size_t i = 0; i < JAIL_SOCKETS; i++)
-            if (from->fds[i] >= 0)
+            if (from->fds[i] >= 0) {
+                gate_close_at_once(from->fds[i]);
                 close(from->fds[i]);
+            }
         for (unsigned i = 0; i < p->count; i++)
             close(from->ask[i]);
         return err_set(e, slot ? "no memory for a jail" : "as many jails as there may be run already");

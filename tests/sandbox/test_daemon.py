@@ -497,6 +497,45 @@ def test_sockets_that_are_no_jails_are_refused(shared, world, hostile, space, so
     still_serves(world, shared)
 
 
+def lingering(held):
+    """A connection that close(2) waits for: it has more to send than its peer takes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        held.append(listener.accept()[0])
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+    ours.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            ours.send(b"x" * 65536)
+    return ours.detach()
+
+
+WAITING = {
+    "as a policy": lambda client, held: client.hello(fds=[lingering(held), wire.namespace()]),
+    "as a namespace": lambda client, held: client.hello(fds=[wire.sealed(wire.bundle(POLICY)), lingering(held)]),
+    "with what is no message": lambda client, held: client.send(b"x", [lingering(held)]),
+    "out of turn": lambda client, held: client.say("RUN_NETWORK", struct.pack("<II", 1, 0), [lingering(held)]),
+    "behind what is refused": lambda client, held: (client.send(b"x"), client.send(b"x", [lingering(held)])),
+}
+
+
+@pytest.mark.parametrize("say", WAITING.values(), ids=[n.replace(" ", "-") for n in WAITING])
+def test_a_descriptor_whose_close_waits_keeps_nobody_waiting(shared, world, hostile, say):
+    """The daemon's is the last: who closes an earlier one does not wait."""
+    held, client = [], hostile()
+    try:
+        os.kill(shared.process.pid, signal.SIGSTOP)
+        try:
+            say(client, held)
+        finally:
+            os.kill(shared.process.pid, signal.SIGCONT)
+        assert client.is_closed()
+        still_serves(world, shared)
+    finally:
+        for peer in held:
+            peer.close()
+
+
 def test_whoever_says_nothing_is_not_waited_for_and_does_not_hinder(shared, world, hostile):
     silent = [hostile() for _ in range(5)]
     still_serves(world, shared)
