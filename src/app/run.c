@@ -147,7 +147,8 @@ static int start_server(struct run *r, struct err *e)
 static int plan_mounts(struct run *r, struct err *e)
 {
     const struct run_server *s = r->server;
-    const struct run_places places = {.state = s->state, .log = s->log, .run = r->private, .trust = s->trust};
+    const struct run_places places = {
+        .state = s->state, .log = s->log, .trusted = r->state, .run = r->private, .trust = s->trust};
     mounts_sweep(s->state);
     if (jail_test_failure(r->fail, JAIL_STEP_plan, e) < 0 || run_plan_mounts(&r->plan, &places, e) < 0 ||
         mounts_prepare(r->plan.mounts, e) < 0)
@@ -371,7 +372,7 @@ static int dry_run(const struct run_options *o)
     struct err e = {0};
     int status = RUN_FAILED;
     if (run_plan_find(&r.plan, o, &status, &e) < 0 || state_path("", r.state, &e) < 0 ||
-        run_plan_mounts(&r.plan, &(struct run_places){.state = r.state, .run = r.state}, &e) < 0 ||
+        run_plan_mounts(&r.plan, &(struct run_places){.state = r.state, .trusted = r.state, .run = r.state}, &e) < 0 ||
         run_plan_print(&r.plan, o->json, &e) < 0)
         log_error("%s", e.text);
     else

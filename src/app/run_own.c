@@ -95,6 +95,7 @@ static int start_supervisor(struct own *w, struct err *e)
         .ephemeral_ca = true,
         .note = with->note,
         .project = with->o->project,
+        .orders = with->state,
         .trust_dir = with->private,
         .ended = on_end,
         .keeper_lost = on_keeper_end,

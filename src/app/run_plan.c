@@ -335,6 +335,8 @@ static int keep_places(struct run_plan *p, const struct run_places *places, stru
     size_t n = ARRAY_LEN(ours);
     if (p->o->config)
         p->never[n++] = p->o->config;
+    if (!(p->never[n++] = keep(p, places->trusted, e)))
+        return -1;
     if (!places->log)
         return 0;
     char *folder = keep(p, places->log, e);

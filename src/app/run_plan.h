@@ -39,6 +39,7 @@ MUST_USE int run_plan_find(struct run_plan *p, const struct run_options *o, int 
 struct run_places {
     const char *state, *run;        /* run: private, of this run */
     const char *log;                /* NULL: below state */
+    const char *trusted;            /* the user's own state folder, which `state` need not be: of trust, orders */
     const struct trustfiles *trust; /* NULL (--dry-run): they have no content yet */
 };
 /* Decides what the command may see. */

@@ -19,6 +19,7 @@ struct supervisor_options {
     const char *run;           /* id of this run in every record; NULL: made here */
     bool ephemeral_ca;         /* in the keeper's memory, not on disk */
     const char *project;       /* of a run: what `exeat reload` finds it by; NULL: of the daemon */
+    const char *orders;        /* of a run: the state folder in which `exeat reload` looks for it */
     const char *note;          /* for the start record; NULL: nothing more than the proxy says itself */
     const char *trust_dir;     /* where the trust files go; NULL: the state folder */
     /* Called once, from the loop, when the proxy has ended. */

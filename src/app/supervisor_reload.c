@@ -314,7 +314,7 @@ int supervisor_hear(struct supervisor *s, struct err *e)
 {
     const char *folder = s->load->config->state;
     if (s->o.project) {
-        if (reload_place_make(&s->place, folder, s->run, e) < 0)
+        if (reload_place_make(&s->place, s->o.orders, s->run, e) < 0)
             return -1;
         folder = s->place.dir;
     }

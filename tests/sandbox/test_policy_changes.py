@@ -196,6 +196,35 @@ def test_a_run_with_a_named_policy_reloads_that_file_and_no_other(project, start
         session.end()
 
 
+@pytest.fixture
+def elsewhere(project):
+    """`--config` with a state of its own. What is trusted stays where it was."""
+    config, state = project.top / "elsewhere.yaml", project.top / "work/elsewhere"
+    config.write_text((project.top / "exeat.yaml").read_text() + f"state: {state}\n")
+    yield ["--config", config]
+    shutil.rmtree(state, ignore_errors=True)
+
+
+def test_a_run_whose_state_is_elsewhere_is_reloaded_too(project, elsewhere):
+    session = Session(project, elsewhere)
+    try:
+        assert (session.status("one.test"), session.status("two.test")) == ("200", "403")
+        write(project, TWO)
+        assert project.run([project.exeat, "trust"]).returncode == 0
+        done = project.run([project.exeat, "reload"])
+        assert done.returncode == 0, done
+        assert session.status("two.test") == "200"
+    finally:
+        session.end()
+
+
+def test_what_is_trusted_is_not_written_by_a_run_whose_state_is_elsewhere(project, elsewhere):
+    for folder in (".local/state", ".local/state/exeat", ".local/state/exeat/trust"):
+        done = project.run([project.exeat, "run", *elsewhere, "--rw", project.home / folder, "--", "touch", "started"])
+        assert done.returncode == 125 and "would be writable in the jail" in done.stderr, (folder, done.stderr)
+    assert not (project.project / "started").exists()
+
+
 def test_what_a_reload_would_open_on_this_machine_is_said_to_wait_for_the_next_run(project, session):
     assert session.do("ls ~/.ssh | wc -l") == "0"
     write(project, WIDE)
