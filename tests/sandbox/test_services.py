@@ -146,7 +146,7 @@ def test_a_record_says_who_asked_for_a_service(world, echo):
 def test_a_service_that_does_not_run_is_an_end_on_record(world):
     port = paths.free_port()
     done = ask(world, policy(world, f"services: [127.0.0.1:{port}]\n"), port)
-    assert "ConnectionResetError" in done.stderr and done.stdout == ""
+    assert "ConnectionResetError" in done.stderr and done.stdout in ("", "GOT 0\n")  # whoever of the two hears it
     record, = world.records("service")
     assert record["reason"] == "upstream-refused" and record["sent"] == 0 and "nothing listens there" in record["detail"]
     assert f"nothing listened for 1 of them, the last to tcp://127.0.0.1:{port}" in done.stderr
