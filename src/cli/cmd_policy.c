@@ -32,7 +32,7 @@ static const struct option_usage usage = {
     .count = ARRAY_LEN(rows),
 };
 
-int policy_action_show(const struct policy_options *o)
+static int show(const struct policy_options *o)
 {
     AUTO(policy) *policy = NULL;
     AUTO_BUF out = BUF_INIT(OUTPUT_BYTES);
@@ -51,7 +51,7 @@ static const struct action {
     int (*run)(const struct policy_options *o);
     bool lints, tests; /* takes the options of that action */
 } actions[] = {
-    {"show", policy_action_show, false, false},
+    {"show", show, false, false},
     {"lint", policy_action_lint, true, false},
     {"test", policy_action_test, false, true},
 };

@@ -1,4 +1,4 @@
-/* What `exeat policy` does: one file an action.  Each returns the exit status. */
+/* What `exeat policy` does beside `show`: one file an action.  Each returns the exit status. */
 #pragma once
 #include <stdbool.h>
 
@@ -9,7 +9,6 @@ struct policy_options {
     bool json, strict;
 };
 
-int policy_action_show(const struct policy_options *o);
 int policy_action_lint(const struct policy_options *o);
 int policy_action_test(const struct policy_options *o);
 int policy_replay(const struct policy_options *o);

@@ -71,7 +71,8 @@ bool policy_rule_covers_part(const struct policy_rule *wide, const struct policy
     return covers_part(wide, narrow, p);
 }
 
-bool policy_rule_covers(const struct policy_rule *wide, const struct policy_rule *narrow)
+/* Whether every request that fits `narrow` fits `wide` too.  Of an opaque tunnel only host and port count. */
+static bool covers_rule(const struct policy_rule *wide, const struct policy_rule *narrow)
 {
     bool opaque = wide->passthrough || narrow->passthrough;
     enum policy_part end = opaque ? PART_SCHEME + 1 : PART_COUNT;
@@ -116,7 +117,7 @@ const struct policy_rule *policy_rule_covered_by(const struct policy_rule *r, bo
             const struct policy_rule *w = hits->lists[i].at[k].rule;
             if ((deny == r->deny && w->order >= r->order) || (best && w->order >= best->order))
                 break;
-            if (now_ms < w->expires.ms && policy_rule_covers(w, r))
+            if (now_ms < w->expires.ms && covers_rule(w, r))
                 best = w;
         }
     return best;

@@ -2,10 +2,8 @@
 #pragma once
 #include "policy/model.h"
 
-/* Whether every request that fits `narrow` fits `wide` too; false also where that cannot be told.  For an opaque
- * tunnel only host and port count. */
-bool policy_rule_covers(const struct policy_rule *wide, const struct policy_rule *narrow);
-/* The same of one thing that two rules of one kind ask for. */
+/* Whether of one thing that two rules of one kind ask for `wide` takes all that fits `narrow`; false also where that
+ * cannot be told. */
 bool policy_rule_covers_part(const struct policy_rule *wide, const struct policy_rule *narrow, enum policy_part p);
 /* Whether there may be a host that both speak of. */
 bool policy_rules_meet(const struct policy_rule *a, const struct policy_rule *b);

@@ -7,11 +7,6 @@
 static const char *const suffixes[LIMIT_WINDOWS] = {"", "/day", "/hour", "/min"}; /* as enum limit_window */
 static const struct policy_limits none;
 
-const char *limit_window_suffix(enum limit_window w)
-{
-    return suffixes[w];
-}
-
 const struct policy_limits *policy_limits(const struct policy *p)
 {
     return &p->limits;

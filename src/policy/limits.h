@@ -10,7 +10,6 @@
 
 /* LIMIT_RUN: for a run, or for the life of a daemon's task; the others are rolling. */
 enum limit_window { LIMIT_RUN, LIMIT_DAY, LIMIT_HOUR, LIMIT_MINUTE, LIMIT_WINDOWS };
-const char *limit_window_suffix(enum limit_window w); /* "", "/day", "/hour", "/min" */
 
 enum { LIMIT_HEADS_BYTES = 16 << 20 }; /* for a run, of heads, where neither policy nor rule limits uploads */
 
