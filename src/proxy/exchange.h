@@ -84,6 +84,9 @@ void request_begin(struct conn *c);
 void request_refuse_unread(struct conn *c, enum reason reason, const char *detail);
 /* A new snapshot is in force: an exchange that it does not allow is cut (design: Judged first). */
 void request_judge_again(struct exchange *x, const struct proxy_snapshot *snapshot);
+/* Whatever its verdict, it has a record, which is its task's share of the log: one must not push the others' out.
+ * -1: the share is used up, and it is refused. */
+MUST_USE int request_fill_log(struct exchange *x);
 /* A CONNECT (intercept.c). */
 void intercept_connect(struct exchange *x, const struct h1_request *r);
 /* x->target names host and port, and the connection is its task's: judged, then terminated or refused. */

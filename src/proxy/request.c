@@ -415,8 +415,7 @@ static void start(struct exchange *x, const struct h1_request *r)
     upstream_begin(x, false);
 }
 
-/* Each request has a record, whatever its verdict: one task must not push the others' out of the log. */
-static int fill_log(struct exchange *x)
+int request_fill_log(struct exchange *x)
 {
     struct task_state *s = x->conn->task;
     uint64_t bytes = RECORD_BYTES + x->url.len;
@@ -461,6 +460,6 @@ void request_begin(struct conn *c)
         exchange_refuse(x, REASON_AUDIT_UNAVAILABLE, NULL);
         return;
     }
-    if (fill_log(x) == 0 && judge(x, r, t) == 0)
+    if (request_fill_log(x) == 0 && judge(x, r, t) == 0)
         start(x, r);
 }

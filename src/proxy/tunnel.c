@@ -274,6 +274,8 @@ void tunnel_begin(struct exchange *x)
 {
     struct conn *c = x->conn;
     struct worker *w = c->worker;
+    if (request_fill_log(x) < 0)
+        return;
     x->slot = inflight_note(w->inflight, x->id, c->task->name, x->method, x->url);
     if (!x->slot) {
         exchange_refuse(x, REASON_OVERLOADED, "the in-flight table is full");

@@ -98,6 +98,19 @@ def test_a_task_fills_its_share_of_the_log_and_no_more(prepare, raw):
         statuses.count(200)
 
 
+def test_tunnels_that_are_passed_through_fill_their_tasks_share_too(prepare, raw):
+    policy = "exeat: 1\nallow:\n  - {name: all of it, host: raw.test, tls: passthrough}\n"
+    exeat = prepare(policies={"widgets": policy, "gadgets": policy}, extra="limits: {task_records: 1MiB}").start()
+    statuses = []
+    while 429 not in statuses and len(statuses) < 2000:
+        stream, response = exeat.client().connect("raw.test:443")
+        statuses.append(response.status)
+        stream.close()
+    assert response.reason == "request-rate"
+    assert 1000 < len(statuses) < 1600 and set(statuses[:-1]) == {200}
+    assert exeat.client("gadgets").connect("raw.test:443")[1].status == 200
+
+
 def test_one_task_alone_has_the_whole_log(start, raw):
     exeat = start(POLICY)
     stream = exeat.client().tunnel("raw.test:443")
