@@ -28,6 +28,7 @@
 
 /* Regular expressions (PCRE2). */
 #define CAP_REGEX_PATTERN_BYTES 1024
+#define CAP_REGEX_BYTES (32u << 20) /* compiled, of one policy */
 #define CAP_REGEX_MATCH_STEPS 100000
 #define CAP_REGEX_DEPTH 1000
 

@@ -61,6 +61,7 @@ struct policy {
     char digest[65];
     struct policy_origin **origins; /* in the order of their rules; the first is the policy itself */
     size_t origin_count;
+    size_t regex_bytes; /* of all expressions, compiled */
     struct policy_rule **rules; /* in the order of the files, and in each in its order */
     size_t rule_count;
     struct host_index index;

@@ -21,6 +21,12 @@ int patterns_compile(struct schema_ctx *ctx, const struct schema_item *item, con
                             offset + 1);
     if (policy_on_free(rule->policy, drop_regex, regex) < 0)
         return problems_add(ctx->problems, item->line, item->column, "out of memory");
+    rule->policy->regex_bytes += regex_size(regex);
+    if (rule->policy->regex_bytes > CAP_REGEX_BYTES)
+        return problems_add(ctx->problems, item->line, item->column,
+                            "the regular expressions of this policy take more than %u MiB, compiled: write globs, "
+                            "or simpler expressions",
+                            CAP_REGEX_BYTES >> 20);
     *ret = regex;
     return 0;
 }

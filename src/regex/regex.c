@@ -115,6 +115,15 @@ void regex_free(struct regex *r)
     free(r);
 }
 
+size_t regex_size(const struct regex *r)
+{
+    size_t code = 0, jit = 0;
+    if (pcre2_pattern_info(r->code, PCRE2_INFO_SIZE, &code) != 0 ||
+        pcre2_pattern_info(r->code, PCRE2_INFO_JITSIZE, &jit) != 0)
+        return SIZE_MAX / 2; /* no pattern has that: whoever adds up refuses it */
+    return code + jit;
+}
+
 enum regex_result regex_match(const struct regex *r, struct slice text)
 {
     struct scratch *s = get_scratch();

@@ -18,6 +18,8 @@ enum regex_flags { REGEX_NOCASE = 1 };
 MUST_USE int regex_compile(struct slice pattern, unsigned flags, struct regex **ret_regex, size_t *ret_offset,
                            struct err *e);
 void regex_free(struct regex *r);
+/* Bytes that it holds compiled, machine code of the JIT's too. */
+size_t regex_size(const struct regex *r);
 DEFINE_AUTO(regex)
 
 enum regex_result {

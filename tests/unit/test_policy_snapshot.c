@@ -50,6 +50,26 @@ static void a_snapshot_says_what_it_is(void **state)
                         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
+/* One that is small as text and takes seconds and gigabytes: policies come from strangers, too. */
+static void expressions_that_grow_when_compiled_are_bounded(void **state)
+{
+    (void)state;
+    static const char head[] = "exeat: 1\nallow:\n  - host: a.test\n    path_regex:\n";
+    static const char one[] = "      - '/((a{1,99}){1,99}){1,6}'\n";
+    enum { COUNT = CAP_RULE_VALUES };
+    AUTO_BUF text = BUF_INIT(TEXT_BYTES);
+    struct policy *p = NULL;
+    struct err e = {0};
+    for (unsigned rule = 0; rule < 10; rule++) {
+        assert_int_equal(buf_append(&text, slice_str(rule ? head + strlen("exeat: 1\nallow:\n") : head)), 0);
+        for (unsigned i = 0; i < COUNT; i++)
+            assert_int_equal(buf_append(&text, slice_str(one)), 0);
+    }
+    assert_int_equal(policy_compile("f", buf_slice(&text), "t", NULL, NULL, &p, &e), -1);
+    assert_null(p);
+    assert_non_null(strstr(e.text, "the regular expressions of this policy take more than 32 MiB"));
+}
+
 static void broken_text_leaves_the_output_alone(void **state)
 {
     (void)state;
@@ -436,6 +456,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_says_what_it_is),
+        cmocka_unit_test(expressions_that_grow_when_compiled_are_bounded),
         cmocka_unit_test(broken_text_leaves_the_output_alone),
         cmocka_unit_test(threads_share_a_snapshot),
         cmocka_unit_test(ten_thousand_rules_cost_what_ten_cost),
