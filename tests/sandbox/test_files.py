@@ -155,6 +155,19 @@ def test_who_is_impatient_at_the_end_finds_no_such_repository_either(world):
     assert not (world.project / ".git").exists(), told
 
 
+def test_who_does_not_read_what_is_said_finds_no_such_repository_either(world):
+    reader, writer = os.pipe()
+    os.close(reader)
+    script = "trap - PIPE; yes | head -1 >/dev/null; " + ARMED.format("n") + ARMED.format("o") + "exit 3"
+    command = [world.exeat, "run", "--policy", world.top / "policy.yaml", "--", "sh", "-c", script]
+    run = subprocess.run(command, cwd=world.project, env=world.environment(), stderr=writer, **world.as_user())
+    os.close(writer)
+    assert run.returncode == 3
+    for name in ("n", "o"):
+        assert (world.project / name / ".git.disarmed").exists() and not (world.project / name / ".git").exists()
+    assert not (world.project / ".git").exists()
+
+
 @pytest.mark.parametrize("more, kept", [("true", "config"), ("git config core.sshCommand 'touch mark'", "config.disarmed")])
 def test_a_kept_repository_gives_its_commits_and_runs_nothing(world, more, kept):
     done = sh(world, f"git init -q . && git -c user.name=x -c user.email=x@x commit -q --allow-empty -m inside && {more}")
