@@ -21,13 +21,14 @@ static bool has_content(const char *path)
     return names == 3;
 }
 
-/* Folders were made by the jail: they may be deep, or closed to us. */
+/* Folders were made by the jail: they may be deep, or closed to us; and while root removes them, a program of
+ * their owner's may put a link in the place of one. */
 static void remove_tree(int dir, const char *name, int depth)
 {
     if (unlinkat(dir, name, 0) == 0 || errno != EISDIR || depth > CAP_TREE_DEPTH)
         return;
     int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && fchmodat(dir, name, 0700, 0) == 0)
+    if (fd < 0 && mounts_open_up(dir, name))
         fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     for (struct dirent *entry; d && (entry = readdir(d));)
