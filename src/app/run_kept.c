@@ -93,7 +93,7 @@ static size_t find_earlier(DIR *dir, const char *own, struct earlier all[SWEPT_M
     for (const struct dirent *entry; count < SWEPT_MAX && (entry = readdir(dir));)
         if (is_earlier(entry->d_name, own) &&
             fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-            snprintf(all[count].name, sizeof all[count].name, "%s", entry->d_name);
+            memcpy(all[count].name, entry->d_name, sizeof all[count].name);
             all[count++].used = st.st_mtim;
         }
     return count;

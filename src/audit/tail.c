@@ -101,7 +101,7 @@ static int judge_last(const char *name, struct slice lines, bool from_start, str
 static int read_first(int fd, const char *name, uint64_t size, uint64_t *ret_seq, struct err *e)
 {
     const struct slice ours = SLICE("{\"v\":1,\"seq\":");
-    char room[64];
+    char room[64] = "";
     struct slice line = slice_of(room, size < sizeof room ? (size_t)size : sizeof room), number;
     if (read_at(fd, name, room, line.len, 0, e) < 0)
         return -1;

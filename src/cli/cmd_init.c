@@ -69,7 +69,7 @@ static int put_preset(struct buf *out, const struct registries_world *world, con
 {
     AUTO(registries) *found = NULL;
     struct err e;
-    char comment[1200];
+    char comment[1400];
     const char *tool = tool_of(p->name);
     if (tool && registries_find(world, slice_str(tool), &found, &e) < 0) {
         snprintf(comment, sizeof comment, "%s; %s", p->file, e.text);
