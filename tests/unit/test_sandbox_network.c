@@ -6,11 +6,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -184,6 +191,54 @@ static void attributes_that_lie_about_their_length_end_the_walk(void **state)
     assert_non_null(netlink_value(netlink_find(bytes, bytes + sizeof bytes, 5), 4));
 }
 
+/* As on a kernel before SO_NETNS_COOKIE, for this process from here on. */
+static int forget_netns_cookie(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_getsockopt, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 71, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOPROTOOPT),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {ARRAY_LEN(code), code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -1
+                                                      : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* What a listener of this machine's is answered; "" is: taken. */
+static struct err judge_own_listener(void)
+{
+    struct network n;
+    struct err e = {0};
+    network_init(&n);
+    n.proxy = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (n.proxy < 0 || listen(n.proxy, 1) < 0 || network_check(&n, &e) == 0)
+        e.text[0] = '\0';
+    network_close(&n);
+    return e;
+}
+
+static void sockets_of_this_machine_are_refused_also_where_the_kernel_cannot_tell(void **state)
+{
+    int status;
+    struct err e = judge_own_listener();
+    (void)state;
+    if (!strstr(e.text, "not those of a jail") && !strstr(e.text, "5.14"))
+        fail_msg("%s", e.text);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (forget_netns_cookie() < 0)
+            _exit(2);
+        e = judge_own_listener();
+        _exit(strstr(e.text, "5.14") ? 0 : 1);
+    }
+    assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +247,7 @@ int main(void)
         cmocka_unit_test(a_connection_is_found_by_its_ends),
         cmocka_unit_test(a_refusal_names_its_cause_and_one_command),
         cmocka_unit_test(a_request_that_does_not_fit_is_not_sent),
+        cmocka_unit_test(sockets_of_this_machine_are_refused_also_where_the_kernel_cannot_tell),
         cmocka_unit_test(attributes_that_lie_about_their_length_end_the_walk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
