@@ -26,6 +26,8 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/macros.h \
 	%D%/printable.c \
 	%D%/printable.h \
+	%D%/rate.c \
+	%D%/rate.h \
 	%D%/sanitized.h \
 	%D%/seal.c \
 	%D%/seal.h \

@@ -8,16 +8,26 @@
 #include "proxy/gate.h"
 #include "proxy/worker.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 /* --- the jail, shared by workers and connections --- */
 
+/* A user's runs share his part of the log: a new run does not make it larger.  No task is called "UID/". */
+static struct task_state *hold_task(const struct proxy_jail *from, struct task_table *tasks)
+{
+    char payer[16] = "";
+    if (from->guest)
+        snprintf(payer, sizeof payer, "%u/", (unsigned)from->owner);
+    return task_table_hold(tasks, from->task, slice_str(payer));
+}
+
 struct jail *jail_new(const struct proxy_jail *from, struct task_table *tasks, unsigned workers)
 {
     struct jail *j = calloc(1, sizeof *j + from->task.len + 1);
     struct dns_names *names = dns_names_new();
-    struct task_state *state = task_table_hold(tasks, from->task);
+    struct task_state *state = hold_task(from, tasks);
     if (!j || !names || !state) {
         free(j);
         dns_names_free(names);

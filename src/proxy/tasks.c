@@ -1,6 +1,7 @@
 #include "proxy/tasks.h"
 
 #include "base/lru.h"
+#include "base/rate.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ static struct task_state *add(struct task_state **bucket, struct slice name)
         return NULL;
     memcpy(s->name, name.ptr, name.len);
     s->next = *bucket;
+    s->payer = s;
     *bucket = s;
     return s;
 }
@@ -70,14 +72,34 @@ struct task_state *task_table_get(struct task_table *t, struct slice name)
     return s;
 }
 
-struct task_state *task_table_hold(struct task_table *t, struct slice name)
+/* A payer stays: who could have it forgotten would have a full budget with each task. */
+struct task_state *task_table_hold(struct task_table *t, struct slice name, struct slice payer)
 {
     pthread_mutex_lock(&t->lock);
-    struct task_state *s = find_or_add(t, name);
-    if (s)
+    struct task_state *p = payer.len ? find_or_add(t, payer) : NULL;
+    struct task_state *s = p || !payer.len ? find_or_add(t, name) : NULL;
+    if (p)
+        p->lasting = true;
+    if (s) {
         s->holders++;
+        if (p && s->payer != p) /* a new one: nobody reads it yet */
+            s->payer = p;
+    }
     pthread_mutex_unlock(&t->lock);
     return s;
+}
+
+/* What is left to be said of it keeps it: task_table_take_unrecorded lets it go then. */
+static bool is_over(const struct task_state *s)
+{
+    return s->holders == 0 && !s->lasting && atomic_load(&s->unrecorded) == 0;
+}
+
+static void remove_at(struct task_state **at)
+{
+    struct task_state *s = *at;
+    *at = s->next;
+    free(s);
 }
 
 void task_table_release(struct task_table *t, struct task_state *s)
@@ -85,12 +107,12 @@ void task_table_release(struct task_table *t, struct task_state *s)
     if (!s)
         return;
     pthread_mutex_lock(&t->lock);
-    if (--s->holders == 0 && !s->lasting) {
+    s->holders--;
+    if (is_over(s)) {
         struct task_state **at = bucket_of(t, slice_str(s->name));
         while (*at != s)
             at = &(*at)->next;
-        *at = s->next;
-        free(s);
+        remove_at(at);
     }
     pthread_mutex_unlock(&t->lock);
 }
@@ -108,29 +130,16 @@ void task_connection_end(struct task_state *s)
     atomic_fetch_sub(&s->connections, 1);
 }
 
-/* Generic cell rate algorithm: the stored time moves by what is taken and may run ahead of the clock by the
- * burst, both in nanoseconds. */
-static bool take(_Atomic int64_t *bucket, int64_t now_ns, int64_t cost, int64_t burst)
-{
-    int64_t at = atomic_load(bucket), next;
-    do {
-        next = (at > now_ns ? at : now_ns) + cost;
-        if (next - now_ns > burst)
-            return false;
-    } while (!atomic_compare_exchange_weak(bucket, &at, next));
-    return true;
-}
-
 bool task_blocked_cert(struct task_state *s, int64_t now_ns)
 {
     const int64_t cost = second_ns / BLOCKED_CERT_PER_SECOND;
-    return take(&s->blocked_certs_at, now_ns, cost, cost * BLOCKED_CERT_BURST);
+    return rate_take(&s->payer->blocked_certs_at, now_ns, cost, cost * BLOCKED_CERT_BURST);
 }
 
 bool task_blocked_record(struct task_state *s, int64_t now_ns)
 {
     const int64_t cost = second_ns / BLOCKED_RECORDS_PER_SECOND;
-    return take(&s->blocked_records_at, now_ns, cost, cost * BLOCKED_RECORD_BURST);
+    return rate_take(&s->payer->blocked_records_at, now_ns, cost, cost * BLOCKED_RECORD_BURST);
 }
 
 bool task_may_note(struct task_state *s, int64_t now_ns)
@@ -146,7 +155,7 @@ bool task_record(struct task_state *s, int64_t now_ns, uint64_t bytes, uint64_t 
     if (per_day == 0)
         return true;
     double cost = (double)bytes / (double)per_day * (double)day_ns;
-    return cost < (double)day_ns && take(&s->records_at, now_ns, (int64_t)cost, day_ns);
+    return cost < (double)day_ns && rate_take(&s->payer->records_at, now_ns, (int64_t)cost, day_ns);
 }
 
 void task_table_take_unrecorded(struct task_table *t,
@@ -154,10 +163,15 @@ void task_table_take_unrecorded(struct task_table *t,
 {
     pthread_mutex_lock(&t->lock);
     for (size_t i = 0; i < BUCKETS; i++) {
-        for (struct task_state *s = t->buckets[i]; s; s = s->next) {
+        for (struct task_state **at = &t->buckets[i]; *at;) {
+            struct task_state *s = *at;
             uint64_t count = atomic_load_explicit(&s->unrecorded, memory_order_relaxed);
             if (count && (count = atomic_exchange(&s->unrecorded, 0)) > 0)
                 each(arg, s->name, count);
+            if (is_over(s))
+                remove_at(at);
+            else
+                at = &s->next;
         }
     }
     pthread_mutex_unlock(&t->lock);

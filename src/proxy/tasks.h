@@ -7,6 +7,7 @@
 
 struct task_state {
     struct task_state *next;
+    struct task_state *payer; /* whose token buckets are its: its own, or those of whom it belongs to */
     unsigned holders; /* jails, under the table's lock */
     bool lasting;     /* somebody else may have a pointer to it */
     _Atomic unsigned connections;
@@ -23,8 +24,10 @@ void task_table_free(struct task_table *t);
 /* Made at first use; the empty name is for whoever has not said which task it is, lives as long as the table;
  * NULL without memory.  Thread-safe. */
 struct task_state *task_table_get(struct task_table *t, struct slice name);
-/* The same for a jail, whose task may be gone with it: lives until nobody holds it any more. */
-struct task_state *task_table_hold(struct task_table *t, struct slice name);
+/* The same for a jail, whose task may be gone with it: lives until nobody holds it any more
+ * and what it was refused is counted.  `payer`, where it is not empty, has the token buckets of all tasks
+ * that are held with it, and outlives them; the same one each time for a name. */
+struct task_state *task_table_hold(struct task_table *t, struct slice name, struct slice payer);
 void task_table_release(struct task_table *t, struct task_state *s); /* NULL is nothing */
 /* False when the task has `limit` connections already.  task_connection_end undoes it. */
 MUST_USE bool task_connection_begin(struct task_state *s, unsigned limit);

@@ -143,6 +143,32 @@ static void one_tasks_budget_is_not_anothers(void **state)
     assert_int_equal(certs_at(task_table_get(table, SLICE("a")), SECOND), 0);
 }
 
+/* A name that comes and goes has what is left to whom it belongs. */
+static void tasks_of_one_payer_have_one_budget(void **state)
+{
+    (void)state;
+    const struct slice payer = SLICE("1000/");
+    struct task_state *a = task_table_hold(table, SLICE("1000/a"), payer);
+    struct task_state *other = task_table_hold(table, SLICE("1001/a"), SLICE("1001/"));
+    struct task_state *alone = task_table_hold(table, SLICE("alone"), SLICE(""));
+    for (unsigned i = 0; i < BLOCKED_RECORD_BURST; i++)
+        assert_true(task_may_note(a, 1000 * SECOND));
+    assert_true(task_record(a, 1000 * SECOND, 1000, 1000 + 1));
+    task_table_release(table, a);
+    struct task_state *b = task_table_hold(table, SLICE("1000/b"), payer);
+    assert_ptr_not_equal(b, b->payer);
+    assert_false(task_may_note(b, 1000 * SECOND));
+    assert_int_equal(b->unrecorded, 1);
+    assert_false(task_record(b, 1000 * SECOND, 1000, 1000 + 1));
+    assert_true(task_connection_begin(b, 1)); /* these are its own */
+    assert_int_equal(certs_at(b, 1000 * SECOND), BLOCKED_CERT_BURST);
+    assert_true(task_may_note(other, 1000 * SECOND));
+    assert_true(task_may_note(alone, 1000 * SECOND));
+    task_table_release(table, b);
+    task_table_release(table, other);
+    task_table_release(table, alone);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 static void blocked_records_have_a_burst_and_a_rate(void **state)
@@ -194,6 +220,22 @@ static void what_has_no_record_is_counted_once(void **state)
     assert_int_equal(sum, 7);
 }
 
+/* A task that lives shorter than a second has its count all the same. */
+static void what_was_refused_outlives_its_task(void **state)
+{
+    (void)state;
+    struct task_state *t = task_table_hold(table, SLICE("t"), SLICE("1000/"));
+    uint64_t sum = 0;
+    atomic_fetch_add(&t->unrecorded, 3);
+    task_table_release(table, t);
+    task_table_take_unrecorded(table, add_up, &sum);
+    task_table_take_unrecorded(table, add_up, &sum);
+    assert_int_equal(sum, 3);
+    t = task_table_hold(table, SLICE("t"), SLICE(""));
+    assert_ptr_equal(t->payer, t); /* another one of that name */
+    task_table_release(table, t);
+}
+
 /* One connection more of an address, where each may have two. */
 static struct source *open_from(struct sources *all, const char *address)
 {
@@ -234,8 +276,10 @@ int main(void)
         CASE(certificates_for_blocked_names_have_a_budget_in_time),
         CASE(one_tasks_budget_is_not_anothers),
         CASE(blocked_records_have_a_burst_and_a_rate),
+        CASE(tasks_of_one_payer_have_one_budget),
         CASE(a_share_of_the_log_is_bytes_a_day),
         CASE(what_has_no_record_is_counted_once),
+        CASE(what_was_refused_outlives_its_task),
         CASE(addresses_count_one_by_one_and_networks_of_ipv6_as_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
