@@ -1,6 +1,7 @@
 #include "app/control.h"
 
 #include "app/closer.h"
+#include "app/control_rates.h"
 #include "app/jailnet.h"
 #include "app/local_socket.h"
 #include "app/supervisor_internal.h"
@@ -22,7 +23,6 @@ enum {
     CLIENTS_OF_ONE_USER = 32,
     CLOSING_MAX = 2 * CLIENTS_MAX,
     MESSAGES_A_TURN = 8,
-    UDP_MAX = 2048,
     POLICY_BYTES = 1 << 20
 };
 
@@ -54,7 +54,6 @@ struct client {
     struct closer *closer;      /* of one that is gone */
     char note[IPC_NOTE_BYTES];
     unsigned jail; /* from CLIENT_ASKED on */
-    unsigned udp_noted;
     int64_t udp_next, policy_next;
 };
 
@@ -67,6 +66,7 @@ struct control {
     char path[IPC_PATH_BYTES];
     struct list clients, closing; /* closing: of those only descriptors are left */
     unsigned count, closing_count;
+    struct control_rates *rates;
     struct loop_deadline retry;
 };
 
@@ -163,6 +163,8 @@ static int read_hello(struct client *c, struct ipc_message *m, struct err *e)
         return err_set(e, "not a policy");
     if (!local_namespace_is_ours(m->fds[1]))
         return err_set(e, "a program in another network namespace is not let in");
+    if (!control_rates_start(c->control->rates, c->uid, loop_now(c->control->loop)))
+        return err_set(e, "this user starts runs too fast: try again in a moment");
     snprintf(c->task, sizeof c->task, "%u/%s", (unsigned)c->uid, hello.task);
     hello.note[sizeof hello.note - 1] = '\0';
     memcpy(c->note, hello.note, sizeof c->note);
@@ -251,17 +253,16 @@ static int take_network(struct client *c, struct ipc_message *m, struct err *e)
 
 /* --- while it is served --- */
 
-/* It tells on itself: so much a second, and so much in all. */
+/* It tells on itself: so often, and so much for all runs of its user. */
 static int take_udp(struct client *c, const struct ipc_message *m, struct err *e)
 {
     struct ipc_jail_udp tried;
     int64_t now = loop_now(c->control->loop);
     if (ipc_payload(m, &tried, sizeof tried) < 0 || tried.count > IPC_UDP_MAX)
         return err_set(e, "malformed message");
-    if (now < c->udp_next || c->udp_noted >= UDP_MAX)
+    if (now < c->udp_next || !control_rates_udp(c->control->rates, c->uid, tried.count, now))
         return 0;
     c->udp_next = now + second / 10;
-    c->udp_noted += tried.count;
     supervisor_note_udp(c->control->supervisor, c->jail, &tried);
     return 0;
 }
@@ -506,8 +507,11 @@ int control_open(struct loop *loop, struct supervisor *s, struct control **ret, 
     *c = (struct control){.loop = loop, .supervisor = s, .fd = -1, .dir_fd = -1};
     list_init(&c->clients);
     list_init(&c->closing);
+    c->rates = control_rates_new();
     int n = snprintf(c->path, sizeof c->path, "%s", config->control.socket);
-    if (n < 0 || (size_t)n >= sizeof c->path || open_socket(c, config, e) < 0) {
+    if (!c->rates)
+        err_set(e, "no memory");
+    if (!c->rates || n < 0 || (size_t)n >= sizeof c->path || open_socket(c, config, e) < 0) {
         err_wrap(e, "%s:%u:%u: `control`", config->file, config->control.line, config->control.column);
         control_free(c);
         return -1;
@@ -538,5 +542,6 @@ void control_free(struct control *c)
         close(c->fd);
     }
     fd_auto_close(&c->dir_fd);
+    control_rates_free(c->rates);
     free(c);
 }

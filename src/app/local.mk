@@ -18,6 +18,8 @@ noinst_LIBRARIES += %D%/libapp.a
 	%D%/config.h \
 	%D%/control.c \
 	%D%/control.h \
+	%D%/control_rates.c \
+	%D%/control_rates.h \
 	%D%/config_control.c \
 	%D%/config_control.h \
 	%D%/config_file.c \

@@ -554,6 +554,26 @@ def test_a_user_has_so_many_connections_and_no_more(make, world, worlds):
             client.close()
 
 
+def test_a_user_starts_so_many_runs_and_no_more_are_on_record(make, world, space):
+    """One after the other, each with a policy that is refused: what is beyond the rate is told, and not written."""
+    daemon, sockets = make(), listeners(space)
+    began, said = time.monotonic(), []
+    while not any("too fast" in text for text in said):
+        assert len(said) < 1000
+        client = wire.Client(daemon.socket)
+        client.hello(policy="exeat: 2\n", task=b"often")
+        if (heard := client.hear())[0] == "RUN_WELCOME":
+            client.network(sockets)
+            said.append(client.refused())
+        else:
+            said.append(heard[1].decode())
+        client.close()
+    assert 64 < len(said) <= 64 + 1 + 4 * (time.monotonic() - began)
+    assert len(daemon.of(f"{os.getuid()}/often")) == len(said) - 1
+    if paths.IS_ROOT:  # who is another user than the one that came so often
+        still_serves(world, daemon)
+
+
 def admitted(client, sockets, task):
     client.hello(policy=POLICY, task=task)
     client.welcome()

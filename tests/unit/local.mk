@@ -4,6 +4,7 @@ UNIT_TESTS = \
 	%D%/test_app_bundle \
 	%D%/test_app_config \
 	%D%/test_app_config_errors \
+	%D%/test_app_control_rates \
 	%D%/test_app_env \
 	%D%/test_app_guests \
 	%D%/test_app_ipc \
