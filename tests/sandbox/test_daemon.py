@@ -1,5 +1,6 @@
 """`exeat run --daemon SOCKET`: a running proxy takes runs of this machine's users, and believes none of them."""
 
+import http.client
 import os
 import pathlib
 import re
@@ -637,6 +638,39 @@ def answer(stream):
         return stream.recv(100)
     except OSError:
         return b""
+
+
+def status_of(stream, request):
+    """Of one more exchange on this connection, whose answer is small."""
+    stream.sendall(request)
+    response = http.client.HTTPResponse(stream)
+    response.begin()
+    response.read()
+    return response.status
+
+
+def test_a_users_runs_share_his_part_of_the_log(make, world, hostile, space):
+    """Another run does not make it larger, and what it was refused is counted though it ends at once."""
+    daemon = make(extra="limits: {task_records: 1MiB}\n")
+    long = b"GET http://plain.test/" + b"x" * 4000 + b" HTTP/1.1\r\nHost: plain.test\r\n\r\n"
+    statuses = {}
+    for name in (b"first", b"second"):
+        client, sockets = hostile(daemon), listeners(space)
+        admitted(client, sockets, name)
+        stream = space.connect(sockets[0].getsockname())
+        stream.settimeout(20)
+        seen = statuses[name] = [status_of(stream, long)]
+        while seen[-1] == 200:
+            assert len(seen) < 1000
+            seen.append(status_of(stream, long))
+        stream.close()
+        client.close()
+    assert len(statuses[b"first"]) > 100 and statuses[b"first"][-1] == 429
+    assert statuses[b"second"] == [429]
+    paths.wait_until(lambda: any("without a record" in r.get("detail", "") for r in daemon.of(f"{os.getuid()}/second", "request")),
+                     "what the second one was refused is counted")
+    if paths.IS_ROOT:
+        still_serves(world, daemon)
 
 
 def test_its_connections_are_cut_when_it_goes(shared, hostile, space, plain_origin):
