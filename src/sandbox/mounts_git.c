@@ -42,15 +42,16 @@ static bool is_folder(const char *path)
     return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static bool is_empty(const char *path)
+int mounts_content(const char *path)
 {
     DIR *d = opendir(path);
     int names = 0;
-    while (d && names < 3 && readdir(d)) /* . and .. */
+    if (!d)
+        return -1;
+    while (names < 3 && readdir(d)) /* . and .. */
         names++;
-    if (d)
-        closedir(d);
-    return d && names < 3;
+    closedir(d);
+    return names == 3;
 }
 
 static bool is_git_dir(struct mounts *m, const char *path)
@@ -334,6 +335,6 @@ int mounts_plan_repository(struct mounts *m, const char *dir, struct err *e)
         return plan_git_link(m, git, dir, e);
     if (!S_ISDIR(st.st_mode))
         return 0;
-    bool empty = is_empty(git); /* made by another run, or by hand: no repository */
+    bool empty = mounts_content(git) == 0; /* made by another run, or by hand: no repository */
     return empty ? plan_no_git(m, git, false, e) : mounts_plan_git_dir(m, git, dir, e);
 }

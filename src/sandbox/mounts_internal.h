@@ -88,6 +88,8 @@ MUST_USE int mounts_read_file(const struct mounts *m, const char *path, struct b
 uid_t mounts_owner(const struct mounts *m);
 /* Whether path is dir or lies below it; both without links. */
 bool path_within(const char *path, const char *dir);
+/* Of a folder: 0: empty, 1: something lies in it, -1: nobody can look. */
+int mounts_content(const char *path);
 
 /* The parts of a plan, in the order of mounts.c's table. */
 MUST_USE int mounts_plan_system(struct mounts *m, struct err *e);

@@ -10,17 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool has_content(const char *path)
-{
-    DIR *d = opendir(path);
-    int names = 0;
-    while (d && names < 3 && readdir(d)) /* . and .. */
-        names++;
-    if (d)
-        closedir(d);
-    return names == 3;
-}
-
 /* Folders were made by the jail: they may be deep, or closed to us; and while root removes them, a program of
  * their owner's may put a link in the place of one. */
 static void remove_tree(int dir, const char *name, int depth)
@@ -104,7 +93,7 @@ int mounts_keep_repositories(struct mounts *m, mounts_each_finding *each, void *
         const char *path = NULL;
         bool whole = true;
         char detail[PATH_MAX + 128];
-        if (!is_repository(op) || !has_content(op->from))
+        if (!is_repository(op) || mounts_content(op->from) != 1)
             continue;
         if (keep_one(m, op, &path, &whole, e) < 0)
             return -1;
