@@ -15,3 +15,5 @@ struct closer;
 struct closer *closer_start(const int *fds, size_t count);
 /* True: all are closed, and `c` is freed. */
 MUST_USE bool closer_ended(struct closer *c);
+/* Nobody asks for it any more: it ends by itself, or with the process. */
+void closer_leave(struct closer *c);

@@ -112,6 +112,17 @@ static void forget_closed(struct control *all)
     }
 }
 
+/* What is not closed yet is so when this process ends, at the latest. */
+static void leave_closing(struct control *all)
+{
+    LIST_FOREACH(it, &all->closing)
+    {
+        struct client *c = LIST_ENTRY(it, struct client, node);
+        closer_leave(c->closer);
+        free(c);
+    }
+}
+
 /* One that does not read is not waited for: its socket does not block. */
 static int tell(struct client *c, enum ipc_type type, const void *what, size_t size)
 {
@@ -532,7 +543,7 @@ void control_free(struct control *c)
         return;
     LIST_FOREACH(it, &c->clients)
     drop(LIST_ENTRY(it, struct client, node));
-    forget_closed(c); /* others end with this process */
+    leave_closing(c);
     if (c->io.loop) {
         loop_deadline_clear(&c->retry);
         loop_io_stop(&c->io);
