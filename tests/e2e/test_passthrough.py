@@ -108,9 +108,7 @@ def test_large_bodies_go_through_whole_and_are_counted(exeat, raw, origin_contex
             connection.send(b"x" * MIB)
     raw.script = script
     stream = tunnel(exeat, origin_context)
-    sender = threading.Thread(target=stream.send, daemon=True, args=(
-        b"PUT / HTTP/1.1\r\nHost: raw.test\r\nContent-Length: %d\r\n\r\n" % size + b"y" * size,))
-    sender.start()
+    stream.send(b"PUT / HTTP/1.1\r\nHost: raw.test\r\nContent-Length: %d\r\n\r\n" % size + b"y" * size)
     response = stream.read_response()
     assert response.complete and len(response.body) == size
     stream.close()
