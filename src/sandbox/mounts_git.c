@@ -24,15 +24,14 @@
 
 enum { GIT_FILE_BYTES = 8192, MODULE_DEPTH = 6 };
 
-static const char NONE[] = "", DIRECTORY[] = "";
-
 static const struct {
     const char *name;
     enum mount_kind kind;
-    const char *placeholder;
+    enum { PLACEHOLDER_NONE, PLACEHOLDER_DIRECTORY, PLACEHOLDER_FILE } placeholder;
+    const char *text;
     const char *reason;
 } PARTS[] = {
-#define PART(name, kind, placeholder, reason) {name, MOUNT_##kind, placeholder, reason},
+#define PART(name, kind, placeholder, text, reason) {name, MOUNT_##kind, PLACEHOLDER_##placeholder, text, reason},
 #include "sandbox/git_parts.def"
 };
 
@@ -78,9 +77,9 @@ static int pin_part(struct mounts *m, const char *git, size_t i, struct err *e)
     struct mount_pin pin = {
         .kind = PARTS[i].kind,
         .reason = PARTS[i].reason,
-        .create = PARTS[i].placeholder != NONE,
-        .directory = PARTS[i].placeholder == DIRECTORY,
-        .text = PARTS[i].placeholder,
+        .create = PARTS[i].placeholder != PLACEHOLDER_NONE,
+        .directory = PARTS[i].placeholder == PLACEHOLDER_DIRECTORY,
+        .text = PARTS[i].text,
     };
     if (!path || mounts_pin(m, path, &pin, e) < 0)
         return -1;
@@ -196,7 +195,7 @@ static int plan_linked(struct mounts *m, const char *git, struct err *e)
     for (struct dirent *entry; d && rc == 0 && (entry = readdir(d));) {
         const char *sub = entry->d_name[0] == '.' ? NULL : mounts_printf(m, e, "%s/%s", path, entry->d_name);
         for (size_t i = 0; sub && is_folder(sub) && rc == 0 && i < ARRAY_LEN(PARTS); i++)
-            if (PARTS[i].kind == MOUNT_READ && PARTS[i].placeholder != DIRECTORY &&
+            if (PARTS[i].kind == MOUNT_READ && PARTS[i].placeholder != PLACEHOLDER_DIRECTORY &&
                 !strchr(PARTS[i].name, '/'))
                 rc = pin_part(m, sub, i, e);
     }
