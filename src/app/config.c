@@ -57,17 +57,6 @@ struct raw_task {
     struct schema_cidrs sources;
 };
 
-/* A text and its place: for what is judged here and not by the schema. */
-static int read_item(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
-                     void *field)
-{
-    struct schema_item item = {.line = value->line, .column = value->column};
-    if (schema_text(ctx, key, value, &item.text) < 0)
-        return -1;
-    *(struct schema_item *)field = item;
-    return 0;
-}
-
 static int read_version(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
                         void *field)
 {
@@ -145,10 +134,10 @@ static const struct schema ca_schema = {
     .what = "ca", .keys = ca_keys, .count = ARRAY_LEN(ca_keys), .size = sizeof((struct raw *)0)->ca};
 
 static const struct schema_key upstream_keys[] = {
-    {"ca_file", read_item, offsetof(struct raw, upstream.ca_file) - offsetof(struct raw, upstream)},
+    {"ca_file", schema_item, offsetof(struct raw, upstream.ca_file) - offsetof(struct raw, upstream)},
     {"resolve", schema_texts, offsetof(struct raw, upstream.resolve) - offsetof(struct raw, upstream)},
-    {"proxy", read_item, offsetof(struct raw, upstream.proxy) - offsetof(struct raw, upstream)},
-    {"proxy_credentials_file", read_item,
+    {"proxy", schema_item, offsetof(struct raw, upstream.proxy) - offsetof(struct raw, upstream)},
+    {"proxy_credentials_file", schema_item,
      offsetof(struct raw, upstream.proxy_credentials) - offsetof(struct raw, upstream)},
 };
 static const struct schema upstream_schema = {.what = "upstream",
@@ -197,7 +186,7 @@ static const char *const mode_words[] = {[CONFIG_MODE_POLICY] = "policy",
                                          NULL};
 
 static const struct schema_key task_keys[] = {
-    {"task", read_item, offsetof(struct raw_task, name), .required = true},
+    {"task", schema_item, offsetof(struct raw_task, name), .required = true},
     {"policy", schema_text, offsetof(struct raw_task, policy), .required = true},
     {"mode", schema_word, offsetof(struct raw_task, mode), .words = mode_words},
     {"token", schema_text, offsetof(struct raw_task, token)},
@@ -228,7 +217,7 @@ static const struct schema_key keys[] = {
     {"timeouts", schema_table, offsetof(struct raw, timeouts), .table = &timeouts_schema},
     {"tasks", schema_tables, offsetof(struct raw, tasks), .max = CONFIG_TASKS_MAX, .table = &task_schema},
     {"control", control_read, offsetof(struct raw, control)},
-    {"site", read_item, offsetof(struct raw, site)},
+    {"site", schema_item, offsetof(struct raw, site)},
     {"desk", schema_later, 0},
     {"export", schema_later, 0},
     {"reload", schema_word, offsetof(struct raw, reload), .words = reload_words},

@@ -1,18 +1,8 @@
 #include "app/config_control.h"
 
-static int read_item(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
-                     void *field)
-{
-    struct schema_item item = {.line = value->line, .column = value->column};
-    if (schema_text(ctx, key, value, &item.text) < 0)
-        return -1;
-    *(struct schema_item *)field = item;
-    return 0;
-}
-
 static const struct schema_key keys[] = {
-    {"socket", read_item, offsetof(struct control_raw, socket), .required = true},
-    {"group", read_item, offsetof(struct control_raw, group)},
+    {"socket", schema_item, offsetof(struct control_raw, socket), .required = true},
+    {"group", schema_item, offsetof(struct control_raw, group)},
     {"addresses", schema_cidrs, offsetof(struct control_raw, addresses)},
 };
 static const struct schema schema = SCHEMA("control", struct control_raw, keys);
@@ -21,7 +11,7 @@ int control_read(struct schema_ctx *ctx, const struct schema_key *key, const str
 {
     struct control_raw raw = {.addresses = {NULL, 0}};
     int result = value->kind == NODE_MAPPING ? schema_decode(ctx, &schema, value, &raw)
-                                             : read_item(ctx, key, value, &raw.socket);
+                                             : schema_item(ctx, key, value, &raw.socket);
     if (result == 0)
         *(struct control_raw *)field = raw;
     return result;

@@ -81,6 +81,7 @@ MUST_USE int schema_decode(struct schema_ctx *ctx, const struct schema *schema, 
 schema_read schema_later;     /* none: refused as not supported by this version yet */
 schema_read schema_node;      /* const struct node *: as it is, of the document's arena */
 schema_read schema_text;      /* struct slice with a NUL behind it: not empty, no control characters */
+schema_read schema_item;      /* struct schema_item: such a text, for what is judged elsewhere */
 schema_read schema_bool;      /* bool: true or false, no other spelling of YAML 1.1 */
 schema_read schema_word;      /* unsigned: the index in key->words */
 schema_read schema_number;    /* uint64_t: decimal digits */

@@ -34,24 +34,11 @@ static int read_list(struct schema_ctx *ctx, const struct schema_key *key, const
     return 0;
 }
 
-static int read_item(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value,
-                     void *field)
-{
-    struct slice text;
-    if (schema_scalar(ctx, key->name, value, &text) < 0)
-        return -1;
-    text = arena_slice(ctx->arena, text);
-    if (!text.ptr)
-        return schema_fail(ctx, value, "out of memory");
-    *(struct schema_item *)field = (struct schema_item){text, value->line, value->column};
-    return 0;
-}
-
 int schema_texts(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
 {
     void *at;
     size_t count;
-    if (read_list(ctx, key, value, sizeof(struct schema_item), read_item, &at, &count) < 0)
+    if (read_list(ctx, key, value, sizeof(struct schema_item), schema_item, &at, &count) < 0)
         return -1;
     *(struct schema_texts *)field = (struct schema_texts){at, count};
     return 0;

@@ -51,6 +51,15 @@ int schema_text(struct schema_ctx *ctx, const struct schema_key *key, const stru
     return 0;
 }
 
+int schema_item(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
+{
+    struct schema_item item = {.line = value->line, .column = value->column};
+    if (schema_text(ctx, key, value, &item.text) < 0)
+        return -1;
+    *(struct schema_item *)field = item;
+    return 0;
+}
+
 int schema_bool(struct schema_ctx *ctx, const struct schema_key *key, const struct node *value, void *field)
 {
     bool plain = value->kind == NODE_SCALAR && value->plain;
