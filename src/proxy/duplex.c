@@ -4,7 +4,7 @@
 
 #include <sys/socket.h>
 
-enum { PIECE_BYTES = 16 << 10, LAST_PIECES = 64 };
+enum { LAST_PIECES = 64 };
 
 static enum duplex_side other(enum duplex_side s)
 {
@@ -25,8 +25,7 @@ static int fill(struct duplex *d, enum duplex_side s)
 {
     if (d->ended[s] || buf_len(&d->from[s]))
         return 0;
-    blocks_give(d->blocks, &d->from[s]);
-    ssize_t n = stream_read(&d->stream[s], &d->from[s], PIECE_BYTES);
+    ssize_t n = stream_read(&d->stream[s], d->blocks, &d->from[s]);
     if (n == TLS_WANT_READ)
         return 0;
     d->ended[s] = n == 0;

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { READ_BYTES = 16 << 10, TOKEN_MAX = 512, RAW_URL_MAX = 2048, RECORD_BYTES = 700 };
+enum { TOKEN_MAX = 512, RAW_URL_MAX = 2048, RECORD_BYTES = 700 };
 
 /* --- reading the head --- */
 
@@ -79,11 +79,10 @@ bool head_step(struct conn *c)
     }
     if (!c->readable && !stream_has_pending(&c->stream))
         return false;
-    c->readable = false;
-    blocks_give(&c->worker->blocks, &c->in);
     bool first = buf_len(&c->in) == 0;
-    ssize_t n = stream_read(&c->stream, &c->in, READ_BYTES);
-    if (n == TLS_WANT_READ || n == TLS_WANT_WRITE) {
+    c->readable = false;
+    ssize_t n = stream_read(&c->stream, &c->worker->blocks, &c->in);
+    if (n == TLS_WANT_READ) {
         if (first)
             blocks_take(&c->worker->blocks, &c->in);
         return false;

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+enum { PIECE_BYTES = 16 << 10 };
+
 static ssize_t plain_read(int fd, char *to, size_t len)
 {
     ssize_t n;
@@ -25,11 +27,10 @@ static ssize_t plain_write(int fd, struct slice s)
     return errno == EAGAIN ? TLS_WANT_WRITE : TLS_FAILED;
 }
 
-ssize_t stream_read(struct stream *s, struct buf *in, size_t len)
+ssize_t stream_read(struct stream *s, struct blocks *blocks, struct buf *in)
 {
-    size_t space = buf_space(in);
-    if (space < len)
-        len = space;
+    blocks_give(blocks, in);
+    size_t space = buf_space(in), len = space < PIECE_BYTES ? space : PIECE_BYTES;
     char *to = len ? buf_reserve(in, len) : NULL;
     if (!to)
         return TLS_FAILED;
@@ -37,7 +38,7 @@ ssize_t stream_read(struct stream *s, struct buf *in, size_t len)
     if (n > 0)
         buf_commit(in, (size_t)n);
     s->read_wants_write = n == TLS_WANT_WRITE;
-    return n;
+    return n == TLS_WANT_WRITE ? TLS_WANT_READ : n;
 }
 
 ssize_t stream_flush(struct stream *s, struct buf *out)

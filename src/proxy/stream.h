@@ -2,6 +2,7 @@
 #pragma once
 #include "base/buf.h"
 #include "fetch/address.h"
+#include "proxy/blocks.h"
 #include "tls/conn.h"
 
 struct stream {
@@ -11,9 +12,10 @@ struct stream {
     bool read_wants_write; /* a TLS read waits for that (a key update) */
 };
 
-/* One read of at most `len` bytes into the buffer's free space: bytes (> 0), 0 for a clean end, else an
- * enum tls_result; TLS_FAILED also when the buffer has no room. */
-MUST_USE ssize_t stream_read(struct stream *s, struct buf *in, size_t len);
+/* One read of a piece into the buffer's free space, to which a block is given where it has none: bytes (> 0), 0
+ * for a clean end, else an enum tls_result: TLS_WANT_READ for whatever it waits for, TLS_FAILED also when the
+ * buffer has no room. */
+MUST_USE ssize_t stream_read(struct stream *s, struct blocks *blocks, struct buf *in);
 /* Writes from the front of the buffer and consumes what went out, until it is empty or the descriptor
  * is full.  Bytes written (0 or more), or TLS_FAILED. */
 MUST_USE ssize_t stream_flush(struct stream *s, struct buf *out);

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-enum { READ_BYTES = 16 << 10 };
-
 /* A fatal alert unrecognized_name in a record of its own (RFC 8446 6, RFC 6066 3). */
 static const struct slice alert_name = SLICE("\x15\x03\x03\x00\x02\x02\x70");
 
@@ -83,9 +81,8 @@ static bool hello_step(struct exchange *x)
     if (!c->readable || c->eof)
         return false;
     c->readable = false;
-    blocks_give(&c->worker->blocks, &c->in);
-    ssize_t n = stream_read(&c->stream, &c->in, READ_BYTES);
-    if (n == TLS_WANT_READ || n == TLS_WANT_WRITE)
+    ssize_t n = stream_read(&c->stream, &c->worker->blocks, &c->in);
+    if (n == TLS_WANT_READ)
         return false;
     int got = n > 0 ? tls_hello_read(buf_slice(&c->in), &hello) : -1;
     const char *problem = got > 0 ? name_problem(x, &hello) : NULL;
@@ -128,9 +125,8 @@ static int fill(struct exchange *x, struct way *w)
     if (*w->eof || !*w->readable || buf_len(w->via) >= HIGH_WATER)
         return 0;
     *w->readable = false;
-    blocks_give(&x->conn->worker->blocks, w->via);
-    ssize_t n = stream_read(w->from, w->via, READ_BYTES);
-    if (n == TLS_WANT_READ || n == TLS_WANT_WRITE)
+    ssize_t n = stream_read(w->from, &x->conn->worker->blocks, w->via);
+    if (n == TLS_WANT_READ)
         return 0;
     if (n < 0)
         return -1;

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { READ_BYTES = 16 << 10, OPEN_RECORD_BYTES = 64 << 10, INTERIMS_MAX = 16 };
+enum { OPEN_RECORD_BYTES = 64 << 10, INTERIMS_MAX = 16 };
 
 /* --- getting a connection --- */
 
@@ -248,9 +248,8 @@ static bool read_client(struct exchange *x)
     if (c->eof || (!c->readable && !stream_has_pending(&c->stream)) || buf_len(&c->in) >= HIGH_WATER)
         return false;
     c->readable = false;
-    blocks_give(&c->worker->blocks, &c->in);
-    ssize_t n = stream_read(&c->stream, &c->in, READ_BYTES);
-    if (n == TLS_WANT_READ || n == TLS_WANT_WRITE)
+    ssize_t n = stream_read(&c->stream, &c->worker->blocks, &c->in);
+    if (n == TLS_WANT_READ)
         return false;
     if (n > 0)
         return true;
@@ -434,15 +433,14 @@ static bool read_origin(struct exchange *x)
     if (!may_read_origin(x))
         return false;
     x->up_readable = false;
-    blocks_give(&c->worker->blocks, &x->up_in);
-    ssize_t n = stream_read(&x->up_stream, &x->up_in, READ_BYTES);
+    ssize_t n = stream_read(&x->up_stream, &c->worker->blocks, &x->up_in);
     if (n > 0) {
         x->received += (uint64_t)n;
         if (x->response_begun)
             exchange_arm(x); /* before, only a whole head counts: interim ones and single bytes could go on for ever */
         return true;
     }
-    if (n == TLS_WANT_READ || n == TLS_WANT_WRITE) {
+    if (n == TLS_WANT_READ) {
         if (!x->request_lost)
             return false;
         n = TLS_CUT; /* nothing more can be sent, and no answer is there */
